@@ -1,0 +1,99 @@
+"""Makes the database what this version needs: roles, schemas, tables, privileges. Running it again changes nothing."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from psycopg import sql
+from sqlalchemy import Connection, create_engine, make_url, text
+
+from cli.settings import SCHEMAS, OperatorSettings
+from shared.database import driver_url
+
+INI = Path(__file__).parent.parent / "alembic.ini"
+LOCK = 7_205_759
+APPEND_ONLY = ("audit_events",)
+PUBLIC = ("revoke connect, temporary on database {database} from public", "revoke all on schema public from public")
+OWNER = (
+    "grant {owner} to current_user",
+    "create schema if not exists {schema} authorization {owner}",
+)
+APP = (
+    "alter role {app} login password {password}",
+    "alter role {app} set statement_timeout = '2s'",
+    "alter role {app} set lock_timeout = '1s'",
+    "alter role {app} set idle_in_transaction_session_timeout = '60s'",
+    "grant connect on database {database} to {app}",
+    "grant usage on schema {schema} to {app}",
+    "grant select, insert, update, delete on all tables in schema {schema} to {app}",
+    "revoke insert, update, delete on {schema}.migrations from {app}",
+)
+
+
+class MigrationFailed(Exception):
+    """The database cannot be brought to this version; the message says what to do."""
+
+
+def migrate(settings: OperatorSettings) -> None:
+    """Migrate all schemas under one advisory lock; raises MigrationFailed."""
+    engine = create_engine(driver_url(settings.database_url))
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+            connection.commit()
+            for schema in SCHEMAS:
+                _migrate_schema(connection, schema, settings.app_url(schema))
+    finally:
+        engine.dispose()
+
+
+def _migrate_schema(connection: Connection, schema: str, app_url: str) -> None:
+    with connection.begin():
+        url = make_url(app_url)
+        names = {
+            "schema": sql.Identifier(schema),
+            "database": sql.Identifier(str(connection.engine.url.database)),
+            "owner": sql.Identifier(f"{connection.engine.url.database}_{schema}_owner"),
+            "app": sql.Identifier(str(url.username)),
+            "password": sql.Literal(str(url.password)),
+        }
+        _create_role(connection, names["owner"])
+        _create_role(connection, names["app"])
+        _run(connection, (*PUBLIC, *OWNER), names)
+        _upgrade(connection, schema)
+        connection.execute(text("reset role"))
+        _run(connection, APP, names)
+        _protect(connection, schema, names)
+
+
+def _upgrade(connection: Connection, schema: str) -> None:
+    config = Config(INI, ini_section=schema)
+    config.set_main_option("script_location", str(INI.parent / "migrations"))
+    config.set_main_option("version_locations", str(INI.parent / "migrations" / schema))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise MigrationFailed(
+            f"the schema {schema} is at a revision this version does not know ({error}); start the newer version"
+        ) from error
+
+
+def _protect(connection: Connection, schema: str, names: dict[str, sql.Composable]) -> None:
+    """Append-only tables: the app role may read and insert, nothing else."""
+    for table in APPEND_ONLY:
+        if connection.execute(text("select to_regclass(:name)"), {"name": f"{schema}.{table}"}).scalar():
+            names["table"] = sql.Identifier(table)
+            _run(connection, ("revoke update, delete, truncate on {schema}.{table} from {app}",), names)
+
+
+def _create_role(connection: Connection, role: sql.Composable) -> None:
+    name = role.as_string().strip('"')
+    if not connection.execute(text("select 1 from pg_roles where rolname = :name"), {"name": name}).first():
+        _run(connection, ("create role {role} nologin",), {"role": role})
+
+
+def _run(connection: Connection, statements: tuple[str, ...], names: dict[str, sql.Composable]) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(sql.SQL(statement).format(**names).as_string())

@@ -1,0 +1,24 @@
+"""What the operator's commands are told."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.settings import Settings
+
+SCHEMAS = ("gateway", "catalog", "entitlements", "pricing")
+
+
+class OperatorSettings(Settings):
+    """Only the commands know the owner's URL; no service does."""
+
+    database_url: str = Field(default="", description="PostgreSQL 15 or newer, as owner; none: an embedded one.")
+    gateway_database_url: str = Field(default="", description="The same, as the gateway's app role.")
+    catalog_database_url: str = Field(default="", description="The same, as the catalog's app role.")
+    entitlements_database_url: str = Field(default="", description="The same, as the entitlements' app role.")
+    pricing_database_url: str = Field(default="", description="The same, as the pricing's app role.")
+    home: Path = Field(default=Path(".tickgate"), description="State of the embedded mode.")
+
+    def app_url(self, schema: str) -> str:
+        """The URL of a schema's app role."""
+        return str(getattr(self, f"{schema}_database_url"))

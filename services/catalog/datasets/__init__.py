@@ -1,0 +1,1 @@
+"""Datasets and the frequencies they are sold in."""

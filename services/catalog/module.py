@@ -1,0 +1,13 @@
+"""The catalog's table of contents."""
+
+from services.catalog.database import metadata
+from services.catalog.datasets import controller
+from services.catalog.settings import CatalogSettings
+from shared.module import Module
+
+module = Module(
+    name="catalog",
+    settings=CatalogSettings,
+    metadata=metadata,
+    controllers=(controller.router, controller.internal),
+)

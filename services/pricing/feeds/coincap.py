@@ -1,0 +1,131 @@
+"""CoinCap v3 as a price source: its paths, its intervals, its windows."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from services.pricing.feeds import wire
+from services.pricing.feeds.connection import Connection
+from services.pricing.feeds.source import (
+    History,
+    MarketCap,
+    UnexpectedAnswer,
+    UnknownAsset,
+    period,
+    require_window,
+)
+
+SLUGS_A_CALL = 100
+
+
+@dataclass(frozen=True)
+class Interval:
+    """CoinCap's word for a frequency, how much of it one call gives, and how far back a first load goes."""
+
+    word: str
+    span: timedelta
+    depth: timedelta
+
+
+# There is no month at CoinCap: its `m1` is one minute.
+INTERVALS = {
+    "1h": Interval("h1", timedelta(days=30), timedelta(days=730)),
+    "1d": Interval("d1", timedelta(days=365), timedelta(days=3650)),
+}
+
+
+class CoinCap:
+    """The `Source` that is CoinCap v3; safe to share between threads, closed by `close` or as a context manager.
+
+    `now`, `sleep` and `timer` (monotonic seconds) are arguments so that tests need not wait.
+    """
+
+    name = "coincap"
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self._connection = Connection(url, key, now=now, sleep=sleep, timer=timer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connection.close()
+
+    def span(self, frequency: str) -> timedelta:
+        """30 days of 1h, 365 of 1d: CoinCap may refuse more."""
+        return _interval(frequency).span
+
+    def depth(self, frequency: str) -> timedelta:
+        """Two years of 1h, ten of 1d."""
+        return _interval(frequency).depth
+
+    def history(self, slug: str, frequency: str, *, start: datetime, end: datetime) -> History:
+        """The samples in [start, end), with the bucket still forming; an unknown slug is `UnknownAsset` or empty."""
+        require_window(self, frequency, start=start, end=end)
+        if start >= end:
+            return History([], [])
+        page = self._page(period(frequency), start=start, end=end)
+        asked = {"interval": _interval(frequency).word, **_window(page)}
+        return wire.history(self._connection.get(f"/assets/{quote(slug, safe='')}/history", asked), page)
+
+    def market_caps(self, slugs: Sequence[str]) -> list[MarketCap]:
+        """One snapshot, `observed_at` being when the answer came; null and unknown ones are left out."""
+        found: list[MarketCap] = []
+        for first in range(0, len(slugs), SLUGS_A_CALL):
+            wanted = slugs[first : first + SLUGS_A_CALL]
+            with contextlib.suppress(UnknownAsset):
+                items = _array(self._connection.get("/assets", {"ids": ",".join(wanted)}))
+                found += wire.market_caps(items, wanted=wanted, observed_at=self._now())
+        return found
+
+    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
+        """CoinCap's own market capitalisations in [start, end), at whatever moments it keeps."""
+        if start >= end:
+            return []
+        page = self._page(wire.MILLISECOND, start=start, end=end)
+        answer = self._connection.get(f"/assets/{quote(slug, safe='')}/marketcap-history", _window(page))
+        return wire.market_cap_history(slug, _array(answer), page)
+
+    def _page(self, grid: timedelta, *, start: datetime, end: datetime) -> wire.Page:
+        return wire.Page(
+            start=wire.milliseconds(start),
+            end=wire.milliseconds(end),
+            period=grid // wire.MILLISECOND,
+            latest=wire.milliseconds(self._now() + grid),
+        )
+
+
+def _interval(frequency: str) -> Interval:
+    if frequency not in INTERVALS:
+        raise ValueError(f"CoinCap does not sample the frequency {frequency!r}")
+    return INTERVALS[frequency]
+
+
+def _window(page: wire.Page) -> dict[str, str]:
+    """CoinCap counts `end` in, we do not."""
+    return {"start": str(page.start), "end": str(page.end - 1)}
+
+
+def _array(answer: Any) -> list[Any]:
+    data = wire.data_of(answer)
+    if not isinstance(data, list):
+        raise UnexpectedAnswer("data is not an array")
+    return data

@@ -1,0 +1,148 @@
+"""Calls to CoinCap: one key, bounded time, size and tries, and every failure named."""
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from services.pricing.feeds import wire
+from services.pricing.feeds.source import (
+    CreditsExhausted,
+    SourceError,
+    SourceRefused,
+    SourceRetired,
+    SourceUnavailable,
+    UnexpectedAnswer,
+    UnknownAsset,
+)
+
+TRIES = 5
+BACKOFF_SECONDS = 0.5
+BACKOFF_LIMIT_SECONDS = 20.0
+RETRY_AFTER_LIMIT_SECONDS = 60.0
+TIMEOUTS = httpx.Timeout(10.0, connect=5.0)
+TOTAL_SECONDS = 30.0
+BODY_BYTES = 5_000_000
+
+
+class Connection:
+    """GET with a key, tried at most five times and only while the source is unavailable.
+
+    `now`, `sleep`, `timer` (monotonic seconds) and `chance` (a number in [0, 1)) are arguments so that tests need not
+    wait. No error carries the key or the text of an answer. The total time is checked at every piece of the body.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+        timer: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.SystemRandom().random,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._timer = timer
+        self._chance = chance
+        self._client = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {_printable(key)}", "Accept": "application/json"},
+            timeout=TIMEOUTS,
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self._client.close()
+
+    def get(self, path: str, asked: dict[str, str]) -> Any:
+        """The answer's JSON, tried again with full jitter for as long as that may help."""
+        for tried in range(TRIES):
+            try:
+                return self._try(path, asked)
+            except SourceUnavailable as failure:
+                if tried == TRIES - 1:
+                    raise
+                wait = self._chance() * min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2**tried)
+                self._sleep(max(wait, min(failure.retry_after or 0.0, RETRY_AFTER_LIMIT_SECONDS)))
+        raise AssertionError("the last try returns or raises")
+
+    def _try(self, path: str, asked: dict[str, str]) -> Any:
+        deadline = self._timer() + TOTAL_SECONDS
+        try:
+            with self._client.stream("GET", path, params=asked) as response:
+                body = self._body(response, deadline)
+        except httpx.HTTPError as error:
+            # Not chained: the text of a transport error is not ours to vouch for.
+            raise SourceUnavailable(type(error).__name__) from None
+        if response.status_code != 200:
+            raise self._failure(response, body)
+        answer = _json(body)
+        if answer is None:
+            raise SourceUnavailable("200 without JSON")
+        if _is_retired(answer):
+            raise SourceRetired
+        return answer
+
+    def _body(self, response: httpx.Response, deadline: float) -> bytes:
+        """All of the body, in time and in size, or an error."""
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > BODY_BYTES:
+                raise UnexpectedAnswer(f"more than {BODY_BYTES} bytes")
+            if self._timer() > deadline:
+                raise SourceUnavailable(f"not complete within {TOTAL_SECONDS:.0f} s")
+        return bytes(body)
+
+    def _failure(self, response: httpx.Response, body: bytes) -> SourceError:
+        """The error that an answer other than 200 stands for."""
+        status, answer = response.status_code, _json(body)
+        if _is_retired(answer):
+            return SourceRetired()
+        if status == 403 and b"usage limit" in body.lower():
+            return CreditsExhausted()
+        if status in {401, 403}:
+            return SourceRefused(str(status))
+        if status == 404 and isinstance(answer, dict):
+            return UnknownAsset(response.request.url.path)
+        if status == 429 or status >= 500:
+            return SourceUnavailable(str(status), retry_after=self._retry_after(response))
+        return UnexpectedAnswer(str(status))
+
+    def _retry_after(self, response: httpx.Response) -> float | None:
+        """The seconds that `Retry-After` asks for, given as a number or as a date."""
+        text = response.headers.get("Retry-After", "")
+        if text.isascii() and text.isdigit():
+            return float(text)
+        try:
+            return (parsedate_to_datetime(text) - self._now()).total_seconds()
+        except (ValueError, TypeError):
+            return None
+
+
+def _printable(key: str) -> str:
+    """The key without the newline a file ends in; one that no header can carry would be spelled out in its error."""
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise ValueError("the CoinCap API key must be printable ASCII and not empty")
+    return key
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return wire.document(body)
+    except ValueError:
+        return None
+
+
+def _is_retired(answer: Any) -> bool:
+    """What v2 has said since it was switched off, with 429: `data` is an object with a message."""
+    data = wire.data_of(answer)
+    return isinstance(data, dict) and "deprecat" in str(data.get("message")).lower()

@@ -1,0 +1,196 @@
+"""CoinCap's JSON, read strictly: what is exact becomes a sample, everything else is rejected with its reason."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from services.pricing.feeds.source import History, MarketCap, Rejected, Sample
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+MARKET_CAP_KEYS = ("marketCapUsd", "marketcapUsd", "marketCap")
+
+RAW_CHARACTERS = 2_000
+RAW_DEPTH = 8
+DIGITS = 40
+DECIMALS = 60
+DECIMAL = re.compile(r"-?[0-9]{1,200}(\.[0-9]{1,200})?([eE][+-]?[0-9]{1,3})?")
+INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+class Number(str):
+    """The text of a JSON number, kept as it came so that no digit is lost."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was asked for, in epoch milliseconds: [start, end) on a grid of `period`, nothing after `latest`."""
+
+    start: int
+    end: int
+    period: int
+    latest: int
+
+
+class _Refusal(Exception):
+    """Why one item cannot be used."""
+
+
+def milliseconds(moment: datetime) -> int:
+    """Epoch milliseconds of an aware datetime, rounded up: no bound moves past a point of the grid."""
+    return -((EPOCH - moment) // MILLISECOND)
+
+
+def moment_of(milliseconds_: int) -> datetime:
+    """The aware UTC datetime of epoch milliseconds."""
+    return EPOCH + milliseconds_ * MILLISECOND
+
+
+def document(body: bytes) -> Any:
+    """The JSON in `body`, its numbers as `Number`; `ValueError` when it is none, was cut short or nests too deep."""
+    try:
+        return json.loads(body, parse_float=Number, parse_int=Number, parse_constant=Number)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def data_of(answer: Any) -> Any:
+    """What stands under `data`, or None."""
+    return answer.get("data") if isinstance(answer, dict) else None
+
+
+def history(answer: Any, page: Page) -> History:
+    """The samples of one history page; whatever cannot be trusted is rejected, and the rest of the page kept."""
+    items = data_of(answer)
+    if not isinstance(items, list):
+        return History([], [_rejected(answer, "data is not an array")])
+    found: dict[datetime, list[tuple[Sample, Any]]] = defaultdict(list)
+    rejected: list[Rejected] = []
+    for item in items:
+        try:
+            sample = _sample(item, page)
+        except _Refusal as refusal:
+            rejected.append(_rejected(item, str(refusal)))
+        else:
+            found[sample.timestamp].append((sample, item))
+    samples: list[Sample] = []
+    for _, twins in sorted(found.items()):
+        if any(twin != twins[0][0] for twin, _ in twins):
+            rejected += [_rejected(item, "two different values for one time") for _, item in twins]
+        else:
+            samples.append(twins[0][0])
+    end = moment_of(page.end)
+    return History([sample for sample in samples if sample.timestamp < end], rejected)
+
+
+def market_caps(items: Sequence[Any], *, wanted: Sequence[str], observed_at: datetime) -> list[MarketCap]:
+    """The wanted assets' market capitalisations; null, unreadable or unasked-for ones are left out."""
+    found: dict[str, MarketCap] = {}
+    for item in items:
+        try:
+            slug, cap = _field(item, "id"), _decimal(item, "marketCapUsd")
+        except _Refusal:
+            continue
+        if slug in wanted:
+            found[slug] = MarketCap(slug, cap, observed_at)
+    return [found[slug] for slug in dict.fromkeys(wanted) if slug in found]
+
+
+def market_cap_history(slug: str, items: Sequence[Any], page: Page) -> list[MarketCap]:
+    """The readable market capitalisations in [start, end), ascending; no moment that has two different values."""
+    found: dict[int, set[Decimal]] = defaultdict(set)
+    for item in items:
+        try:
+            time = _time(item, page)
+            spelling = next((key for key in MARKET_CAP_KEYS if item.get(key) is not None), MARKET_CAP_KEYS[0])
+            found[time].add(_decimal(item, spelling))
+        except _Refusal:
+            continue
+    return [
+        MarketCap(slug, caps.pop(), moment_of(time))
+        for time, caps in sorted(found.items())
+        if len(caps) == 1 and time < page.end
+    ]
+
+
+def _sample(item: Any, page: Page) -> Sample:
+    time = _time(item, page)
+    return Sample(moment_of(time), _decimal(item, "priceUsd"), _supply(item))
+
+
+def _field(item: Any, key: str) -> Any:
+    if not isinstance(item, dict):
+        raise _Refusal("not an object")
+    if item.get(key) is None:
+        raise _Refusal(f"{key} is missing")
+    return item[key]
+
+
+def _time(item: Any, page: Page) -> int:
+    text = _field(item, "time")
+    if not isinstance(text, Number) or not INTEGER.fullmatch(text):
+        raise _Refusal("time is not an integer")
+    time = int(text)
+    if page.start <= time * 1000 <= page.end:
+        raise _Refusal("time is in seconds, not milliseconds")
+    if time > page.latest:
+        raise _Refusal("time is in the future")
+    if not page.start <= time <= page.end:
+        raise _Refusal("time is outside the window asked for")
+    if time % page.period:
+        raise _Refusal("time is off the grid")
+    return time
+
+
+def _decimal(item: Any, key: str) -> Decimal:
+    value = _number(_field(item, key), key)
+    if value <= 0:
+        raise _Refusal(f"{key} is not above zero")
+    return value
+
+
+def _supply(item: Any) -> Decimal | None:
+    """CoinCap writes an unknown supply as null, as zero, or not at all."""
+    if item.get("circulatingSupply") is None:
+        return None
+    supply = _number(item["circulatingSupply"], "circulatingSupply")
+    if supply < 0:
+        raise _Refusal("circulatingSupply is negative")
+    return supply or None
+
+
+def _number(text: Any, key: str) -> Decimal:
+    """The value in plain form; its digits, trailing zeros too, are those of the text."""
+    if not isinstance(text, str) or not DECIMAL.fullmatch(text):
+        raise _Refusal(f"{key} is not a finite decimal number")
+    value = Decimal(text)
+    plain = format(value, "f")
+    if len(plain.lstrip("-0.").replace(".", "")) > DIGITS:
+        raise _Refusal(f"{key} has more than {DIGITS} significant digits")
+    if len(plain.partition(".")[2]) > DECIMALS:
+        raise _Refusal(f"{key} has more than {DECIMALS} decimal places")
+    return Decimal(plain)
+
+
+def _rejected(item: Any, reason: str) -> Rejected:
+    return Rejected(_raw(item)[:RAW_CHARACTERS], reason)
+
+
+def _raw(value: Any, depth: int = 0) -> str:
+    """JSON again; json.dumps would put a `Number` in quotes."""
+    if isinstance(value, Number):
+        return value
+    if depth == RAW_DEPTH:
+        return '"..."'
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)}: {_raw(held, depth + 1)}" for key, held in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_raw(held, depth + 1) for held in value) + "]"
+    return json.dumps(value)

@@ -1,0 +1,80 @@
+"""A service's HTTP application: identity, request ids, problems, health and a transaction per request."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from sqlalchemy.orm import Session
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+
+from shared.correlation import Correlation
+from shared.database import Database
+from shared.errors import install_filters
+from shared.identity import IdentityGuard, Signer, Verifier
+from shared.module import Module
+from shared.pagination import Cursors
+from shared.settings import ServiceSettings
+from shared.upstream import Neighbour, open_upstream
+
+
+def create_app(module: Module, settings: ServiceSettings | None = None) -> FastAPI:
+    """The application of a service; without given settings it reads the environment when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _equip(app, module, settings or module.settings.load(), stack)
+            yield
+
+    app = FastAPI(
+        title=f"Tickgate {module.name}",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Correlation), Middleware(IdentityGuard)],
+        separate_input_output_schemas=False,
+    )
+    for controller in module.controllers:
+        app.include_router(controller)
+    _add_health(app)
+    install_filters(app)
+    return app
+
+
+async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack: AsyncExitStack) -> None:
+    """Put what requests need on `app.state`, to be closed with the stack."""
+    app.state.settings = settings
+    app.state.database = Database(settings.database)
+    stack.callback(app.state.database.close)
+    app.state.verifier = Verifier(settings.identity_public_keys, audience=module.name)
+    app.state.cursors = Cursors(settings.cursor_secret)
+    app.state.neighbours = {}
+    for name in module.neighbours:
+        upstream = await stack.enter_async_context(open_upstream(settings.url_of(name)))
+        signer = Signer(settings.identity_private_key, issuer=module.name)
+        app.state.neighbours[name] = Neighbour(upstream, name=name, signer=signer, caller=module.name)
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/livez", include_in_schema=False)
+    async def livez() -> JSONResponse:
+        """The process runs."""
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz(request: Request) -> JSONResponse:
+        """The process can serve: its database answers."""
+        request.app.state.database.ping()
+        return JSONResponse({"status": "ready"})
+
+
+def _transaction(request: Request) -> Iterator[Session]:
+    database: Database = request.app.state.database
+    with database.transaction() as session:
+        yield session
+
+
+# scope="function": the commit comes before the answer, so that a commit that fails is not answered as a success
+Transaction = Annotated[Session, Depends(_transaction, scope="function")]

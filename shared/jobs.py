@@ -1,0 +1,148 @@
+"""Scheduled work as rows: a run is one row per (job, slot), so that each slot is done once, whoever ticks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from apscheduler.triggers.cron import CronTrigger
+from sqlalchemy import Column, MetaData, Table, Text, UniqueConstraint, Uuid, func, select, update
+from sqlalchemy import types as t
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Session
+
+from shared.clock import Clock, DatabaseClock
+from shared.database import Database, UtcDateTime
+from shared.ids import new_id
+
+logger = structlog.get_logger(__name__)
+CATCH_UP = 30
+LEASE = timedelta(minutes=15)
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: counts by name, and whether (and why) something was left that another attempt may complete."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    partial: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that is due at every slot of a cron expression (UTC); `run` is given the slot.
+
+    `from_start` makes the latest past slot due on the very first start; otherwise the first slot is the next one.
+    """
+
+    name: str
+    cron: str
+    run: Callable[[datetime], Outcome]
+    from_start: bool = False
+
+    def slots(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """The slots in (after, until], oldest first."""
+        trigger = CronTrigger.from_crontab(self.cron, timezone=UTC)
+        slot = trigger.get_next_fire_time(None, after + timedelta(seconds=1))
+        while slot is not None and slot <= until:
+            yield slot
+            slot = trigger.get_next_fire_time(slot, slot + timedelta(seconds=1))
+
+
+def job_runs_table(metadata: MetaData) -> Table:
+    """The service's runs: `due`, `running` under a lease, then `done`, `partial` or `failed`."""
+    return Table(
+        "job_runs",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("job", Text, nullable=False),
+        Column("slot", UtcDateTime, nullable=False),
+        Column("state", Text, nullable=False, server_default="due"),
+        Column("attempts", t.Integer, nullable=False, server_default="0"),
+        Column("due_at", UtcDateTime, nullable=False, server_default=func.clock_timestamp()),
+        Column("started_at", UtcDateTime),
+        Column("finished_at", UtcDateTime),
+        Column("counts", JSONB, nullable=False, server_default="{}"),
+        Column("error", Text),
+        UniqueConstraint("job", "slot"),
+    )
+
+
+class JobRuns:
+    """The runs of a service's jobs, in its own schema."""
+
+    def __init__(self, database: Database, table: Table, jobs: tuple[Job, ...], clock: Clock | None = None) -> None:
+        self._database = database
+        self._table = table
+        self._jobs = {job.name: job for job in jobs}
+        self._clock = clock or DatabaseClock()
+
+    def ensure_due_runs(self) -> None:
+        """Write a due run for every slot since the last known one, at most 30 of each job, the newest of them."""
+        with self._database.transaction() as session:
+            now = self._clock.now(session)
+            for job in self._jobs.values():
+                for slot in self._missing(session, job, now)[-CATCH_UP:]:
+                    request_run(session, self._table, job.name, slot)
+
+    def _missing(self, session: Session, job: Job, now: datetime) -> list[datetime]:
+        last = session.execute(select(func.max(self._table.c.slot)).where(self._table.c.job == job.name)).scalar()
+        if last is not None:
+            return list(job.slots(last, now))
+        return list(job.slots(now - timedelta(days=1), now))[-1:] if job.from_start else []
+
+    def run_due(self) -> int:
+        """Run what is due, oldest slot first, until nothing is; how many runs were made."""
+        made = 0
+        while (claimed := self._claim()) is not None:
+            self._run(*claimed)
+            made += 1
+        return made
+
+    def _claim(self) -> tuple[UUID, Job, datetime] | None:
+        table = self._table
+        with self._database.transaction() as session:
+            due = (
+                select(table.c.id)
+                .where(
+                    table.c.state != "done",
+                    table.c.attempts < MAX_ATTEMPTS,
+                    table.c.due_at <= func.clock_timestamp(),
+                    table.c.job.in_(self._jobs),
+                )
+                .order_by(table.c.slot)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            now = func.clock_timestamp()
+            values = {"attempts": table.c.attempts + 1, "state": "running", "started_at": now, "due_at": now + LEASE}
+            claim = update(table).where(table.c.id == due.scalar_subquery()).values(**values, finished_at=None)
+            row = session.execute(claim.returning(table.c.id, table.c.job, table.c.slot)).first()
+        return None if row is None else (row.id, self._jobs[row.job], row.slot)
+
+    def _run(self, run_id: UUID, job: Job, slot: datetime) -> None:
+        try:
+            outcome = job.run(slot)
+        except Exception as error:
+            logger.exception("job failed", job=job.name, slot=slot.isoformat())
+            self._finish(run_id, "failed", {}, f"{type(error).__name__}: {error}"[:2000])
+        else:
+            self._finish(run_id, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
+
+    def _finish(self, run_id: UUID, state: str, counts: dict[str, int], error: str | None) -> None:
+        """Record the outcome; what is not done is due again after a while that grows with each attempt."""
+        table, now = self._table, func.clock_timestamp()
+        later = now + table.c.attempts * table.c.attempts * timedelta(seconds=30)
+        values = {"state": state, "finished_at": now, "due_at": later, "counts": counts, "error": error}
+        with self._database.transaction() as session:
+            session.execute(update(table).where(table.c.id == run_id).values(values))
+
+
+def request_run(session: Session, table: Table, job: str, slot: datetime) -> UUID:
+    """The run of this job and slot, written as due if there is none yet."""
+    session.execute(insert(table).values(id=new_id(), job=job, slot=slot).on_conflict_do_nothing())
+    run_id: UUID = session.execute(select(table.c.id).where(table.c.job == job, table.c.slot == slot)).scalar_one()
+    return run_id

@@ -1,0 +1,31 @@
+"""A service as data: what it is called, what it answers, what it does on an event and when it works by itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter
+from sqlalchemy import MetaData, Table
+
+from shared.jobs import Job
+from shared.outbox import Handler
+from shared.settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class Module:
+    """The table of contents of one service.
+
+    The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
+    `neighbours` names the services it asks by URL; `tasks` maps an event's type to what happens then; `jobs` builds
+    the scheduled jobs out of the service's settings.
+    """
+
+    name: str
+    settings: type[ServiceSettings]
+    metadata: MetaData
+    controllers: tuple[APIRouter, ...]
+    neighbours: tuple[str, ...] = ()
+    outbox: Table | None = None
+    tasks: Mapping[str, Handler] = field(default_factory=dict)
+    job_runs: Table | None = None
+    jobs: Callable[[ServiceSettings], tuple[Job, ...]] | None = None

@@ -1,0 +1,67 @@
+"""What `python -m services.<name> api|worker|relay|scheduler` does: one service, one role, until it is told to stop."""
+
+import signal
+import sys
+from collections.abc import Callable
+from threading import Event as Flag
+from typing import TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from shared.logs import configure_logs
+from shared.module import Module
+from shared.relay import run_relay
+from shared.scheduler import run_scheduler
+from shared.settings import ServiceSettings, Settings, SettingsMissing
+from shared.worker import run_worker
+
+Kind = TypeVar("Kind", bound=Settings)
+GRACE = 15
+ROLES: dict[str, Callable[[Module, ServiceSettings, Flag], None]] = {
+    "worker": run_worker,
+    "relay": run_relay,
+    "scheduler": run_scheduler,
+}
+
+
+def main(module: Module, app: ASGIApp) -> None:
+    """Run one role of a service; a missing setting or an unknown role stops it with one clear line."""
+    role = sys.argv[1] if len(sys.argv) == 2 else ""
+    if role != "api" and role not in ROLES:
+        sys.exit(f"usage: python -m services.{module.name} api|{'|'.join(ROLES)}")
+    settings = settings_or_exit(module.settings)
+    configure_logs(f"{module.name}-{role}", level=settings.log_level)
+    if role == "api":
+        serve(app, host=settings.host, port=settings.port)
+        return
+    ROLES[role](module, settings, stop_signal())
+
+
+def settings_or_exit(kind: type[Kind]) -> Kind:
+    """The settings from the environment; the process ends with the lines that say what is missing."""
+    try:
+        return kind.load()
+    except SettingsMissing as error:
+        sys.exit(str(error))
+
+
+def stop_signal() -> Flag:
+    """A flag that SIGTERM and SIGINT set."""
+    stop = Flag()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def serve(app: ASGIApp, *, host: str, port: int) -> None:
+    """Serve HTTP until told to stop; requests under way are finished, for at most 15 seconds."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE,
+        server_header=False,
+    )

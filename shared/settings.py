@@ -1,0 +1,83 @@
+"""Settings from the environment: `TICKGATE_<NAME>`, or `TICKGATE_<NAME>_FILE` naming a file that holds the value."""
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "TICKGATE_"
+
+
+class SettingsMissing(Exception):
+    """A setting is missing or unusable; the message names it, one line each."""
+
+
+class FileSource(PydanticBaseSettingsSource):
+    """Reads `TICKGATE_<NAME>_FILE`: how containers and orchestrators hand over secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """The content of the file that the environment names for this field, without its last newline."""
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        value = Path(path).read_text().strip() if path else None
+        return value, field_name, value is not None and value.startswith(("{", "["))
+
+    def __call__(self) -> dict[str, Any]:
+        """All values that come from files."""
+        found: dict[str, Any] = {}
+        for name, info in self.settings_cls.model_fields.items():
+            value, key, is_json = self.get_field_value(info, name)
+            if value is not None:
+                found[key] = self.decode_complex_value(name, info, value) if is_json else value
+        return found
+
+
+class Settings(BaseSettings):
+    """What every process may be told."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="The address a server listens on.")
+    port: int = Field(default=8080, ge=1, le=65535, description="The port a server listens on; the gateway's is 8080.")
+    redis_url: str = Field(default="", description="Redis 6.2 or newer, or Valkey.")
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first (tests), then the environment, then files."""
+        return init_settings, env_settings, FileSource(settings_cls)
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings from the environment; raises SettingsMissing with a line per setting that is wrong."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+            raise SettingsMissing("\n".join(lines)) from None
+
+
+class ServiceSettings(Settings):
+    """What a service's processes are told; each service names its own database in `database`."""
+
+    identity_private_key: str = Field(default="", description="This process's Ed25519 key (PEM), to call others with.")
+    identity_public_keys: dict[str, list[str]] = Field(description="Issuer -> its Ed25519 public keys (PEM).")
+    cursor_secret: str = Field(min_length=16, description="Signs page cursors.")
+
+    @property
+    def database(self) -> str:
+        """The URL of the service's own app role."""
+        raise AttributeError(f"{type(self).__name__} names no database")
+
+    def url_of(self, neighbour: str) -> str:
+        """Where a neighbour is: `asgi://package.main` or `http://host:port`."""
+        return str(getattr(self, f"{neighbour}_url"))

@@ -1,0 +1,179 @@
+"""Where another service is, as an ASGI app: called directly (`asgi://package.main`) or dialled (`http://host:port`)."""
+
+import importlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from yarl import URL
+
+from shared import correlation, identity
+from shared.errors import TemporarilyUnavailable, problem_response
+from shared.identity import Signer
+from shared.principal import Principal
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=10)
+CHUNK = 64 * 1024
+HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"te", b"trailer", b"upgrade"}
+
+
+@asynccontextmanager
+async def open_upstream(url: str) -> AsyncIterator[ASGIApp]:
+    """The service at this URL, ready to be called; an `asgi://` service is started with its first caller."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "asgi":
+        async with _loaded(rest) as app:
+            yield app
+    elif scheme in ("http", "https"):
+        async with aiohttp.ClientSession(timeout=TIMEOUT, auto_decompress=False) as session:
+            yield HttpUpstream(session, url.rstrip("/"))
+    else:
+        raise ValueError(f"a service is at asgi://package.module or http://host:port, not at {url}")
+
+
+_running: dict[str, tuple[int, AsyncExitStack]] = {}
+
+
+@asynccontextmanager
+async def _loaded(module: str) -> AsyncIterator[Starlette]:
+    """The module's `app` with its lifespan entered once, however many call it."""
+    app: Starlette = importlib.import_module(module).app
+    users, stack = _running.get(module, (0, AsyncExitStack()))
+    _running[module] = (users + 1, stack)
+    try:
+        if users == 0:
+            await stack.enter_async_context(app.router.lifespan_context(app))
+        yield app
+    finally:
+        users, stack = _running.pop(module)
+        if users > 1:
+            _running[module] = (users - 1, stack)
+        else:
+            await stack.aclose()
+
+
+class HttpUpstream:
+    """A service in another process; what cannot be reached answers 503."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+        self._session = session
+        self._base = base
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward one request and stream its answer back."""
+        started = False
+        try:
+            async with self._session.request(
+                scope["method"],
+                self._url(scope),
+                headers=[(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]],
+                data=await _body(receive),
+                allow_redirects=False,
+            ) as answer:
+                headers = [(name.lower(), value) for name, value in answer.raw_headers]
+                headers = [pair for pair in headers if pair[0] not in HOP_BY_HOP - {b"content-length"}]
+                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+                started = True
+                async for chunk in answer.content.iter_chunked(CHUNK):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except (aiohttp.ClientError, TimeoutError):
+            if started:  # half an answer must not look like a whole one
+                raise
+            await problem_response(TemporarilyUnavailable(), scope["path"])(scope, receive, send)
+
+    def _url(self, scope: Scope) -> URL:
+        path = scope.get("raw_path") or quote(scope["path"]).encode()
+        query = scope["query_string"]
+        target = path.decode("latin-1") + ("?" + query.decode("latin-1") if query else "")
+        return URL(self._base + target, encoded=True)
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer of a neighbour."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+class Neighbour:
+    """Another of our services, asked over its internal API in the name of this one.
+
+    An answer that is neither a success nor a 404 raises TemporarilyUnavailable: nothing may be concluded from it.
+    """
+
+    def __init__(self, upstream: ASGIApp, *, name: str, signer: Signer, caller: str) -> None:
+        self._upstream = upstream
+        self._name = name
+        self._signer = signer
+        self._principal = Principal(role="service", name=caller)
+
+    async def get(self, path: str, query: str = "") -> Answer:
+        """GET an internal path."""
+        headers = {identity.HEADER: self._signer.token(self._principal, self._name)}
+        identifier = correlation.request_id()
+        if identifier:
+            headers[correlation.HEADER] = identifier
+        answer = await fetch(self._upstream, "GET", path, query=query, headers=headers)
+        if answer.status != 404 and not 200 <= answer.status < 300:
+            raise TemporarilyUnavailable
+        return answer
+
+
+async def fetch(
+    upstream: ASGIApp, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """One call without a body, its answer collected."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": quote(path).encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in (headers or {}).items()],
+        "client": None,
+        "server": None,
+    }
+    status = 503
+    parts: list[bytes] = []
+
+    async def collect(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        else:
+            parts.append(message.get("body", b""))
+
+    await upstream(scope, _nothing(), collect)
+    return Answer(status=status, body=b"".join(parts))
+
+
+def _nothing() -> Callable[[], Awaitable[Message]]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive

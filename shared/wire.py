@@ -1,0 +1,56 @@
+"""What crosses the wire: strict bodies, instants in UTC, text without control characters."""
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class Input(BaseModel):
+    """The base of every request body and query: a field that is not known is refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Output(BaseModel):
+    """The base of every answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _instant(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a date (2026-01-31) or a datetime with zone (2026-01-31T20:00:00Z)")
+    if DATE.fullmatch(value):
+        return datetime.combine(date.fromisoformat(value), time(), UTC)
+    if not RFC3339.fullmatch(value):
+        raise ValueError("a date (2026-01-31) or a datetime with zone (2026-01-31T20:00:00Z)")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    if not 1900 < value.year < 3000:
+        raise ValueError("a year between 1901 and 2999")
+    return value.astimezone(UTC)
+
+
+def _printable(value: str) -> str:
+    if CONTROL.search(value):
+        raise ValueError("text without control characters")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
+]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_printable)
+]

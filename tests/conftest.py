@@ -1,0 +1,136 @@
+"""The stores every test runs on: real PostgreSQL and Valkey, embedded unless the settings name others."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.orm import Session
+
+from cli.embedded.servers import embedded_servers
+from cli.migrate import migrate
+from cli.settings import SCHEMAS, OperatorSettings
+from shared.database import Database
+from shared.identity import new_key_pair
+
+ROOT = Path(__file__).parent.parent
+HISTORY = ROOT.parent / "shared" / "data"
+TEMPLATE = "TICKGATE_TEST_TEMPLATE_URL"
+REDIS = "TICKGATE_TEST_REDIS_URL"
+PASSWORD = "only-for-tests"
+
+_started = ExitStack()
+
+
+@dataclass(frozen=True)
+class Stores:
+    """A database of one's own and a Redis."""
+
+    database_url: str
+    redis_url: str
+
+    def app_url(self, schema: str) -> str:
+        """The URL of a schema's app role."""
+        return _app_url(self.database_url, schema)
+
+    def environment(self) -> dict[str, str]:
+        """The settings of every process on these stores."""
+        urls = {f"TICKGATE_{schema.upper()}_DATABASE_URL": self.app_url(schema) for schema in SCHEMAS}
+        return {"TICKGATE_DATABASE_URL": self.database_url, "TICKGATE_REDIS_URL": self.redis_url, **urls}
+
+
+def _app_url(database_url: str, schema: str) -> str:
+    address = database_url.rpartition("@")[2]
+    owner = os.environ[TEMPLATE].rpartition("/")[2]
+    return f"postgresql://{owner}_{schema}_app:{PASSWORD}@{address}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers and migrate a template, once: the process that collects does it for all its workers."""
+    if hasattr(config, "workerinput"):
+        return
+    database_url, redis_url = os.environ.get("TICKGATE_DATABASE_URL"), os.environ.get("TICKGATE_REDIS_URL")
+    if not (database_url and redis_url):
+        home = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
+        _started.callback(shutil.rmtree, home, ignore_errors=True)
+        servers = _started.enter_context(embedded_servers(home, fast=True))
+        database_url, redis_url = servers.database_url, servers.redis_url
+    name = f"tickgate_test_{uuid.uuid4().hex[:8]}"
+    _execute(database_url, f'create database "{name}"')
+    os.environ[TEMPLATE] = f"{database_url.rpartition('/')[0]}/{name}"
+    os.environ[REDIS] = redis_url
+    stores = Stores(os.environ[TEMPLATE], redis_url)
+    migrate(OperatorSettings(**{k.removeprefix("TICKGATE_").lower(): v for k, v in stores.environment().items()}))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what was started."""
+    _started.close()
+
+
+def _execute(url: str, *statements: str) -> None:
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _clone() -> Iterator[Stores]:
+    template = os.environ[TEMPLATE]
+    server, _, source = template.rpartition("/")
+    name = f"{source}_{uuid.uuid4().hex[:8]}"
+    _execute(f"{server}/postgres", f'create database "{name}" template "{source}"')
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    redis_url = f"{os.environ[REDIS].rpartition('/')[0]}/{worker % 16}"
+    yield Stores(f"{server}/{name}", redis_url)
+    _execute(f"{server}/postgres", f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    """A migrated, empty database for a test that commits."""
+    yield from _clone()
+
+
+@pytest.fixture(scope="module")
+def module_stores() -> Iterator[Stores]:
+    """A migrated, empty database that the tests of a module share."""
+    yield from _clone()
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Stores]:
+    """A migrated, empty database in which nothing is ever committed."""
+    yield from _clone()
+
+
+@pytest.fixture
+def session_as(scratch: Stores) -> Iterator[Callable[[str], Session]]:
+    """Opens a session as a schema's app role; what it writes is undone after the test."""
+    with ExitStack() as stack:
+
+        def open_session(schema: str) -> Session:
+            database = stack.enter_context(closing(Database(scratch.app_url(schema), pool_size=1)))
+            connection = stack.enter_context(database.engine.connect())
+            return stack.enter_context(Session(connection, join_transaction_mode="create_savepoint"))
+
+        yield open_session
+
+
+@pytest.fixture(scope="session")
+def key_pair() -> tuple[str, str]:
+    """An Ed25519 pair: private, public."""
+    return new_key_pair()
+
+
+@pytest.fixture(scope="session")
+def history() -> Path:
+    """The folder of real price history; tests that need it are skipped where it is absent."""
+    if not HISTORY.is_dir():
+        pytest.skip("the real price history is not beside this checkout")
+    return HISTORY
