@@ -23,6 +23,11 @@ class Output(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+def instant_text(value: datetime | None) -> str | None:
+    """The instant as RFC 3339 in UTC with `Z`."""
+    return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _instant(value: Any) -> Any:
     if isinstance(value, datetime):
         return value

@@ -52,14 +52,14 @@ def prepare_home(home: Path) -> Path:
     """Create the state folder if it is missing and return it absolute.
 
     It is 0700; for root it is 0710 with the group of the servers' account, so that they reach their own folder in it.
+    An empty folder of root's is treated as just made; one that holds anything keeps its mode.
     """
     home = home.resolve()
-    if home.exists():
-        return home
     home.parent.mkdir(parents=True, exist_ok=True)
-    home.mkdir(mode=0o700)
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
     account = server_account()
-    if account is not None:
+    if account is not None and home.stat().st_uid == 0 and not any(home.iterdir()):
         os.chown(home, -1, account.gid)
         home.chmod(0o710)
     return home

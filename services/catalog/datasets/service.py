@@ -14,6 +14,7 @@ from shared import audit
 from shared.clock import Clock
 from shared.errors import invalid
 from shared.principal import Principal
+from shared.wire import instant_text
 
 
 class DatasetService:
@@ -64,7 +65,7 @@ class DatasetService:
             raise FrequencyNotFound
         now = self._clock.now(self._session)
         if offering.retired_at is not None and offering.retired_at <= now:
-            raise Retired(retired_at=offering.retired_at.isoformat().replace("+00:00", "Z"))
+            raise Retired(retired_at=instant_text(offering.retired_at))
         if at is not None and at < now:
             raise invalid("query", "/effective_at", "an instant that is not past")
         offering.retired_at = at or now

@@ -42,6 +42,15 @@ def test_a_home_made_by_root_lets_only_the_account_through(home: Path) -> None:
 
 
 @as_root
+def test_an_empty_home_counts_as_just_made_and_a_used_one_keeps_its_mode(home: Path) -> None:
+    home.mkdir(mode=0o700)
+    (home / "mine").touch()
+    assert prepare_home(home).stat().st_mode & 0o777 == 0o700
+    (home / "mine").unlink()
+    assert prepare_home(home).stat().st_mode & 0o777 == 0o710
+
+
+@as_root
 def test_below_a_closed_folder_the_servers_live_in_var_tmp(folder: Path, home: Path) -> None:
     folder.chmod(0o700)
     place = prepare_place(prepare_home(home))

@@ -1,0 +1,1 @@
+"""The gateway is the door: it authenticates, admits and forwards. It knows no domain and keeps nothing but keys."""

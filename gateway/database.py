@@ -1,0 +1,14 @@
+"""The schema `gateway`."""
+
+from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
+
+from shared.audit import audit_table
+from shared.database import schema_metadata
+
+metadata = schema_metadata("gateway")
+audit_events = audit_table(metadata)
+
+
+class Base(SQLModel, registry=registry(metadata=metadata)):
+    """The ground of the gateway's tables."""

@@ -1,0 +1,93 @@
+"""The door itself: which row, whose key, which role, then through; every refusal a problem."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import MethodRefused
+from gateway.forward import Forwarder
+from gateway.guard import Guard
+from gateway.headers import bodiless, keyed
+from gateway.matcher import Matcher
+from shared.errors import InternalError, Problem, TemporarilyUnavailable, problem_response
+
+logger = structlog.get_logger(__name__)
+
+
+class Door:
+    """The gateway as an ASGI app: its own pages by exact path, everything else by its row."""
+
+    def __init__(self, *, pages: Mapping[str, ASGIApp], matcher: Matcher, guard: Guard, forwarder: Forwarder) -> None:
+        self._pages = pages
+        self._matcher = matcher
+        self._guard = guard
+        self._forwarder = forwarder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; what goes wrong before an answer began becomes a problem."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
+        answer = _Answer(bodiless(send) if scope["method"] == "HEAD" else send)
+        scope = {**scope, "raw_path": scope.get("raw_path") or quote(scope["path"]).encode()}
+        try:
+            await self._serve(scope, receive, answer)
+            if not answer.started:
+                raise InternalError
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if answer.finished:  # a service's framework answers 500 and raises all the same
+                logger.exception("error after an answer", path=scope["path"])
+                return
+            if answer.started:  # half an answer must not look like a whole one
+                raise
+            await _refuse(error, scope, receive, answer)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        path = scope["raw_path"].decode("latin-1")
+        page = self._pages.get(path)
+        if page is not None:
+            if scope["method"] not in ("GET", "HEAD"):
+                raise MethodRefused({"GET"})
+            await page({**scope, "method": "GET"}, receive, answer)
+            return
+        route = self._matcher.find(scope["method"], path)
+        if not route.is_open:
+            answer.send = keyed(answer.send)
+        principal = await self._guard.admit(scope, route)
+        await self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
+
+
+class _Answer:
+    """Knows how far the answer has come."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.started = False
+        self.finished = False
+
+    async def __call__(self, message: Message) -> None:
+        self.started = True
+        self.finished = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self.send(message)
+
+
+async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    problem: Problem
+    if isinstance(error, Problem):
+        problem = error
+    elif isinstance(error, OperationalError | PoolTimeout):
+        logger.warning("database unavailable", error=str(error.__cause__ or error))
+        problem = TemporarilyUnavailable()
+    else:
+        logger.error("unexpected error", exc_info=error, path=scope["path"])
+        problem = InternalError()
+    headers = {"Allow": error.allow} if isinstance(error, MethodRefused) else None
+    instance = scope["raw_path"].decode("latin-1")
+    await problem_response(problem, instance, headers)(scope, receive, send)

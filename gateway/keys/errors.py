@@ -1,0 +1,44 @@
+"""Why a key, or a change of keys, is refused."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from shared.errors import Problem
+
+
+class MissingKey(Problem):
+    """This call needs an API key, in the header X-API-Key."""
+
+    status = 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "ApiKey"}
+
+
+class InvalidKey(Problem):
+    """The API key is not valid; ask an admin for a new one if it ever was."""
+
+    status = 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "ApiKey"}
+
+
+class ApiKeyNotFound(Problem):
+    """There is no API key with this id; GET /v1/api-keys lists them."""
+
+    status = 404
+
+
+class AccountNotFound(Problem):
+    """There is no account with this id; GET /v1/accounts lists them."""
+
+    status = 422
+
+
+class NameTaken(Problem):
+    """An account with this name exists already; send its `account` to make another key of it."""
+
+    status = 409
+
+
+class LastAdmin(Problem):
+    """This is the last usable admin key; make another one before revoking it."""
+
+    status = 409

@@ -1,0 +1,13 @@
+"""The table of contents of accounts and keys."""
+
+from gateway.database import metadata
+from gateway.keys import controller
+from gateway.settings import KeysSettings
+from shared.module import Module
+
+module = Module(
+    name="keys",
+    settings=KeysSettings,
+    metadata=metadata,
+    controllers=(controller.router, controller.internal),
+)

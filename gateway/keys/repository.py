@@ -1,0 +1,106 @@
+"""Reads and writes the rows of accounts and keys."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from gateway.keys.entities import Account, ApiKey
+from gateway.keys.schemas import ApiKeyOut, Position
+
+ADMIN_LOCK = 7_205_760
+USE_RECORDED_EVERY = timedelta(minutes=1)
+
+
+class KeyRepository:
+    """The accounts and keys in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_account(self, account: Account) -> bool:
+        """Write a new account; false when its name is taken, also by a twin at the same moment."""
+        new = insert(Account).values(account.model_dump()).on_conflict_do_nothing(index_elements=["name"])
+        return self._session.execute(new.returning(col(Account.id))).first() is not None
+
+    def find_account(self, account: UUID) -> Account | None:
+        """The account, if there is one."""
+        return self._session.get(Account, account)
+
+    def accounts(self, ids: Collection[UUID]) -> Sequence[Account]:
+        """These accounts, as far as they exist."""
+        return self._session.scalars(select(Account).where(col(Account.id).in_(ids)).order_by(col(Account.id))).all()
+
+    def accounts_after(self, after: UUID, limit: int) -> Sequence[Account]:
+        """At most `limit` accounts whose ids follow `after`."""
+        query = select(Account).where(col(Account.id) > after).order_by(col(Account.id)).limit(limit)
+        return self._session.scalars(query).all()
+
+    def add_key(self, key: ApiKey) -> None:
+        """Write a new key."""
+        self._session.add(key)
+        self._session.flush()
+
+    def find(self, key_id: str) -> ApiKeyOut | None:
+        """The key with its account's name and role, if there is one."""
+        row = self._session.execute(_with_account().where(col(ApiKey.id) == key_id)).first()
+        return None if row is None else _described(row[0], row[1])
+
+    def page(self, after: Position | None, limit: int) -> list[ApiKeyOut]:
+        """At most `limit` keys made after that position."""
+        place = tuple_(col(ApiKey.created_at), col(ApiKey.id))
+        query = _with_account().order_by(place).limit(limit)
+        if after is not None:
+            query = query.where(place > after)
+        return [_described(key, account) for key, account in self._session.execute(query)]
+
+    def credential(self, key_id: str) -> tuple[ApiKey, Account, datetime] | None:
+        """What deciding about a key takes, in one statement: its row, its account and the database's time."""
+        query = _with_account().add_columns(func.clock_timestamp()).where(col(ApiKey.id) == key_id)
+        row = self._session.execute(query).first()
+        return None if row is None else (row[0], row[1], row[2])
+
+    def record_use(self, key: ApiKey, now: datetime) -> None:
+        """Note that the key was used: at most one UPDATE a minute, and never backwards."""
+        due = now - USE_RECORDED_EVERY
+        if key.last_used_at is not None and key.last_used_at > due:
+            return
+        stale = (col(ApiKey.last_used_at).is_(None)) | (col(ApiKey.last_used_at) <= due)
+        use = update(ApiKey).where(col(ApiKey.id) == key.id, stale).values(last_used_at=now)
+        self._session.execute(use.execution_options(synchronize_session=False))
+
+    def lock_admins(self) -> None:
+        """Let one transaction at a time decide whether an admin key may go."""
+        self._session.execute(select(func.pg_advisory_xact_lock(ADMIN_LOCK)))
+
+    def usable_admins(self, now: datetime, *, without: str) -> int:
+        """How many other admin keys open the door at this instant."""
+        query = (
+            select(func.count())
+            .select_from(ApiKey)
+            .join(Account, col(ApiKey.account) == col(Account.id))
+            .where(col(Account.role) == "admin", col(ApiKey.id) != without, col(ApiKey.revoked_at).is_(None))
+            .where(col(ApiKey.expires_at).is_(None) | (col(ApiKey.expires_at) > now))
+        )
+        return self._session.execute(query).scalar_one()
+
+    def revoke(self, key_id: str, at: datetime) -> bool:
+        """Revoke a key; false when it was already."""
+        row = update(ApiKey).where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None)).values(revoked_at=at)
+        return self._session.execute(row.returning(col(ApiKey.id))).first() is not None
+
+    def count(self) -> int:
+        """How many keys were ever made."""
+        return self._session.execute(select(func.count()).select_from(ApiKey)).scalar_one()
+
+
+def _with_account() -> Select[tuple[ApiKey, Account]]:
+    return select(ApiKey, Account).join(Account, col(ApiKey.account) == col(Account.id))
+
+
+def _described(key: ApiKey, account: Account) -> ApiKeyOut:
+    return ApiKeyOut.model_validate({**key.model_dump(), "name": account.name, "role": account.role})

@@ -1,0 +1,80 @@
+"""Decides access from what stands about a cell at an instant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.policy import status_of
+from services.entitlements.requests.entities import UNDECIDED, RequestItem
+from services.entitlements.requests.policy import item_status, reapply_after
+
+State = Literal[
+    "active",
+    "scheduled",
+    "never-requested",
+    "pending",
+    "needs-info",
+    "refused",
+    "lapsed",
+    "ended",
+    "trial-ended",
+    "revoked",
+    "relinquished",
+]
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whether a cell may be read, and why: the state with the facts behind it."""
+
+    state: State
+    grant: UUID | None = None
+    until: datetime | None = None
+    request: UUID | None = None
+    reason: str | None = None
+    ended_at: datetime | None = None
+    reapply_after: datetime | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Only a running grant allows."""
+        return self.state == "active"
+
+
+def access_of(grant: Grant | None, items: Sequence[RequestItem], now: datetime) -> Access:
+    """Access from a cell's newest grant and its newest items: a running grant allows; else an undecided item
+    explains the denial, else the latest fact."""
+    facts = [_from_item(item, now) for item in items]
+    if grant is not None:
+        granted = _from_grant(grant, now)
+        if granted[1].allowed:
+            return granted[1]
+        facts.append(granted)
+    undecided = [access for _, access in facts if access.state in UNDECIDED]
+    if undecided:
+        return undecided[0]
+    return max(facts, key=lambda fact: fact[0])[1] if facts else Access("never-requested")
+
+
+def _from_grant(grant: Grant, now: datetime) -> tuple[datetime, Access]:
+    """The instant of the fact and what it means."""
+    status = status_of(grant, now)
+    if status in ("active", "scheduled"):
+        return grant.created_at, Access(status, grant=grant.id, until=grant.ends_at, request=grant.request_id)
+    ended_at = grant.closed_at or grant.ends_at or now
+    state: State = "trial-ended" if status == "ended" and grant.kind == "trial" else _ended(status)
+    return ended_at, Access(state, grant=grant.id, request=grant.request_id, reason=grant.close_note, ended_at=ended_at)
+
+
+def _ended(status: str) -> State:
+    return status if status in ("revoked", "relinquished") else "ended"  # type: ignore[return-value]
+
+
+def _from_item(item: RequestItem, now: datetime) -> tuple[datetime, Access]:
+    status = item_status(item, now)
+    at = item.decided_at or min(item.lapse_at, now)
+    state: State = "never-requested" if status in ("withdrawn", "approved") else status  # type: ignore[assignment]
+    return at, Access(state, request=item.request_id, reason=item.reason, reapply_after=reapply_after(item))

@@ -1,0 +1,34 @@
+"""Answers about access, for our own services."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.wire import Input, Output
+
+
+class AccessQuery(Input):
+    """Which cell; without a frequency, any of the dataset's."""
+
+    account: UUID
+    dataset: str
+    frequency: str | None = None
+
+
+class Refusal(Output):
+    """The problem that the reader is told."""
+
+    status: int = 403
+    code: str
+    detail: str
+    members: dict[str, Any]
+
+
+class AccessOut(Output):
+    """Whether it may be read, and what to say if not."""
+
+    allowed: bool
+    state: str
+    grant: UUID | None
+    until: datetime | None
+    refusal: Refusal | None

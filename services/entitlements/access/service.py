@@ -1,0 +1,89 @@
+"""Answers who may read what, and says to those who may not what they can do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.entitlements.access.policy import Access, access_of
+from services.entitlements.access.schemas import AccessOut, AccessQuery, Refusal
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.policy import status_of
+from services.entitlements.grants.repository import GrantRepository
+from services.entitlements.requests.repository import RequestRepository
+from shared.clock import Clock
+from shared.wire import instant_text
+
+DETAILS = {
+    "never-requested": "You have not asked for this yet; the remedy is the request to send.",
+    "pending": "Your request is still to be decided; you will be told.",
+    "needs-info": "Ops asked you something about your request; answer it.",
+    "refused": "Your request was refused; `reason` says why, `reapply_after` when you may ask again.",
+    "lapsed": "Nobody decided your request in time, so it lapsed; ask again.",
+    "scheduled": "Your access begins later; `starts_at` says when.",
+    "ended": "Your access ended; the remedy asks for it anew.",
+    "trial-ended": "Your trial ended; the remedy asks for standard access.",
+    "revoked": "Your access was revoked; `reason` says why. You may ask again.",
+    "relinquished": "You gave this access back; ask again if you need it.",
+}
+WAITING = ("pending", "needs-info", "scheduled")
+
+
+class AccessService:
+    """Reads what stands about a cell, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._grants = GrantRepository(session)
+        self._requests = RequestRepository(session)
+
+    def may(self, query: AccessQuery) -> AccessOut:
+        """Whether the account may read the cell at this instant of the database's clock."""
+        now = self._clock.now(self._session)
+        active = self._active(query, now)
+        if query.frequency is None:
+            return _answer(_any(active), query, active, now)
+        grant = self._grants.latest(query.account, query.dataset, query.frequency)
+        items = list(self._requests.undecided(query.account, query.dataset, [query.frequency]))
+        items += self._requests.latest(query.account, query.dataset, [query.frequency])
+        return _answer(access_of(grant, items, now), query, active, now)
+
+    def _active(self, query: AccessQuery, now: datetime) -> list[Grant]:
+        return [g for g in self._grants.unclosed(query.account, query.dataset) if status_of(g, now) == "active"]
+
+
+def _any(active: Sequence[Grant]) -> Access:
+    """Access to the dataset as a whole: some active grant on it."""
+    return Access("active", grant=active[0].id, until=active[0].ends_at) if active else Access("never-requested")
+
+
+def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> AccessOut:
+    refusal = None if access.allowed else _refusal(access, query, active, now)
+    return AccessOut(
+        allowed=access.allowed, state=access.state, grant=access.grant, until=access.until, refusal=refusal
+    )
+
+
+def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> Refusal:
+    members: dict[str, Any] = {
+        "dataset": query.dataset,
+        "frequency": query.frequency,
+        "granted_frequencies": sorted(grant.frequency for grant in active),
+        "request": str(access.request) if access.request else None,
+        "reason": access.reason,
+        "ended_at": instant_text(access.ended_at),
+        "reapply_after": instant_text(access.reapply_after),
+        "remedy": _remedy(access, query, now),
+    }
+    return Refusal(code=access.state, detail=DETAILS[access.state], members=members)
+
+
+def _remedy(access: Access, query: AccessQuery, now: datetime) -> dict[str, Any] | None:
+    """The call that changes the state, ready to be sent; None where only waiting helps."""
+    too_early = access.reapply_after is not None and access.reapply_after > now
+    if query.frequency is None or too_early or access.state in WAITING:
+        return None
+    body = {"dataset": query.dataset, "frequencies": [query.frequency]}
+    return {"method": "POST", "href": "/v1/access-requests", "body": body}

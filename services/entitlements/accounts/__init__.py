@@ -1,0 +1,1 @@
+"""The accounts as entitlements knows them: their standing here, their names and roles from the gateway."""

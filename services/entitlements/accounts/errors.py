@@ -1,0 +1,16 @@
+"""Why an account is refused."""
+
+from shared.errors import Problem
+
+
+class AccountNotFound(Problem):
+    """There is no account with this id; GET /v1/accounts lists them."""
+
+    status = 404
+
+
+class UnknownAccount(Problem):
+    """There is no account with the id that the body names; GET /v1/accounts lists them."""
+
+    status = 422
+    code = "account-not-found"

@@ -1,0 +1,30 @@
+"""Reads and writes accounts' rows."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlmodel import col, select
+
+from services.entitlements.accounts.entities import Account
+
+
+class AccountRepository:
+    """The accounts in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def meet(self, account: UUID, *, name: str, role: str) -> None:
+        """Keep an account's name and role; its standing stays."""
+        new = insert(Account).values(id=account, name=name, role=role)
+        changed = (col(Account.name) != new.excluded.name) | (col(Account.role) != new.excluded.role)
+        self._session.execute(
+            new.on_conflict_do_update(index_elements=["id"], set_={"name": name, "role": role}, where=changed)
+        )
+
+    def find_all(self, ids: Iterable[UUID]) -> dict[UUID, Account]:
+        """Those of these accounts that are known here."""
+        rows = self._session.scalars(select(Account).where(col(Account.id).in_(set(ids))))
+        return {row.id: row for row in rows}

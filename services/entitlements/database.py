@@ -1,0 +1,16 @@
+"""The schema `entitlements`."""
+
+from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
+
+from shared.audit import audit_table
+from shared.database import schema_metadata
+from shared.outbox import outbox_table
+
+metadata = schema_metadata("entitlements")
+audit_events = audit_table(metadata)
+outbox = outbox_table(metadata)
+
+
+class Base(SQLModel, registry=registry(metadata=metadata)):
+    """The ground of the entitlements' tables."""

@@ -1,0 +1,15 @@
+"""Why a decision is refused."""
+
+from shared.errors import Problem
+
+
+class NotInRequest(Problem):
+    """The request does not ask for a frequency that the decision names; `requested` lists what it asks for."""
+
+    status = 422
+
+
+class AlreadyDecided(Problem):
+    """What this decision is about is not open any more; `items` says what became of it, when and by whom."""
+
+    status = 409

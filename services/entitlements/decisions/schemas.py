@@ -1,0 +1,66 @@
+"""Decisions on the wire."""
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from services.entitlements.grants.schemas import Code, Frequency, Terms
+from services.entitlements.requests.schemas import distinct
+from shared.wire import Text
+
+
+class Verdict(Terms):
+    """An outcome with its terms or its reason."""
+
+    reason_code: Code | None = Field(default=None, examples=["licence-missing"])
+    reason: Text | None = Field(default=None, description="The Quant reads it; needed to refuse.")
+
+    def check(self, outcome: str) -> None:
+        """Refusing needs a reason and gives no term; raises ValueError."""
+        if outcome == "approve":
+            return
+        if self.reason is None:
+            raise ValueError("refusing needs a reason")
+        given = (self.starts_at, self.duration_days, self.ends_at, self.no_end, self.trial)
+        if any(term is not None for term in given):
+            raise ValueError("a refusal has no term")
+
+
+class ItemVerdict(Verdict):
+    """The outcome for one frequency."""
+
+    frequency: Frequency
+    outcome: Literal["approve", "refuse"]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        self.check(self.outcome)
+        return self
+
+
+class Decision(Verdict):
+    """Either `decisions`, an outcome per frequency, or one `outcome` for all that is undecided."""
+
+    outcome: Literal["approve", "refuse"] | None = None
+    decisions: list[ItemVerdict] | None = Field(default=None, min_length=1, max_length=10)
+    note: Text | None = Field(default=None, description="For Ops only; the Quant never sees it.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.outcome is None) == (self.decisions is None):
+            raise ValueError("either `outcome` for everything undecided, or `decisions`, one for each frequency")
+        if self.outcome is not None:
+            self.check(self.outcome)
+            return self
+        if self.model_fields_set - {"decisions", "note"}:
+            raise ValueError("terms and reasons stand inside `decisions`")
+        distinct([verdict.frequency for verdict in self.decisions or []])
+        return self
+
+    def for_items(self, undecided: Sequence[str]) -> list[ItemVerdict]:
+        """An outcome per frequency, whichever form was used."""
+        if self.decisions is not None:
+            return self.decisions
+        shared = self.model_dump(exclude={"decisions", "note"}, exclude_none=True)
+        return [ItemVerdict.model_validate({"frequency": frequency, **shared}) for frequency in undecided]

@@ -1,0 +1,150 @@
+"""Decides items of a request: one transaction for the outcome, the grants, the record and the message."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from services.entitlements.database import audit_events
+from services.entitlements.decisions.errors import AlreadyDecided, NotInRequest
+from services.entitlements.decisions.schemas import Decision, ItemVerdict
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.errors import SelfDecision
+from services.entitlements.grants.policy import Term, term_of
+from services.entitlements.grants.service import GrantService, new_grant
+from services.entitlements.notifications.events import announce
+from services.entitlements.requests.entities import AccessRequest, RequestItem
+from services.entitlements.requests.errors import RequestNotFound
+from services.entitlements.requests.policy import is_undecided, item_status
+from services.entitlements.requests.repository import RequestRepository
+from shared import audit
+from shared.clock import Clock
+from shared.principal import Principal
+from shared.wire import instant_text
+
+
+class DecisionService:
+    """Ops' decisions, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._requests = RequestRepository(session)
+        self._grants = GrantService(session, clock)
+
+    def decide(self, request_id: UUID, decision: Decision, by: Principal) -> None:
+        """Give every named item its outcome, or none of them; raises why it cannot be."""
+        request = self._requests.find(request_id)
+        if request is None:
+            raise RequestNotFound
+        if request.account == by.account:
+            raise SelfDecision
+        items = {item.frequency: item for item in self._requests.lock_items(request_id)}
+        now = self._clock.now(self._session)
+        verdicts = _verdicts(decision, items, now)
+        outcomes = [self._settle(request, items[v.frequency], v, note=decision.note, by=by, now=now) for v in verdicts]
+        self._announce(request, outcomes, by)
+
+    def _settle(
+        self,
+        request: AccessRequest,
+        item: RequestItem,
+        verdict: ItemVerdict,
+        *,
+        note: str | None,
+        by: Principal,
+        now: datetime,
+    ) -> dict[str, Any]:
+        grant = None
+        if verdict.outcome == "approve":
+            term = term_of(verdict, now, asked_days=request.duration_days, asked_trial=request.trial)
+            grant = self._grants.give(_grant(item, term, verdict, by, now), now)
+        self.close(item, grant, reason=verdict.reason, reason_code=verdict.reason_code, note=note, by=by, now=now)
+        return _outcome(item.frequency, grant, verdict)
+
+    def close(
+        self,
+        item: RequestItem,
+        grant: Grant | None,
+        *,
+        reason: str | None,
+        reason_code: str | None,
+        note: str | None,
+        by: Principal,
+        now: datetime,
+    ) -> None:
+        """Write an item's outcome once: approved with its grant, or refused; raises AlreadyDecided."""
+        decided = self._requests.decide(
+            item.id,
+            status="approved" if grant else "refused",
+            outcome_by="ops",
+            decided_by=by.account,
+            decided_at=now,
+            reason=reason,
+            reason_code=reason_code,
+            note=note,
+            grant_id=grant.id if grant else None,
+        )
+        if not decided:
+            raise AlreadyDecided(items=_fates([item], now))
+
+    def _announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
+        recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "reason_code")} for o in outcomes]
+        data = {"dataset": request.dataset, "items": recorded}
+        audit.record(self._session, audit_events, actor=by, action="access.decided", subject=request.id, data=data)
+        told = {"request": str(request.id), "dataset": request.dataset, "decisions": outcomes}
+        announce(self._session, "access.decided", to=request.account, data=told)
+
+
+def _verdicts(decision: Decision, items: dict[str, RequestItem], now: datetime) -> list[ItemVerdict]:
+    """An outcome for each item concerned; raises for items that are not in the request, or not open any more."""
+    open_ = [frequency for frequency, item in items.items() if is_undecided(item, now)]
+    verdicts = decision.for_items(open_)
+    named = [verdict.frequency for verdict in verdicts]
+    if not set(named) <= set(items):
+        raise NotInRequest(requested=sorted(items))
+    closed = [items[frequency] for frequency in named if frequency not in open_]
+    if closed or not verdicts:
+        raise AlreadyDecided(items=_fates(closed or list(items.values()), now))
+    return sorted(verdicts, key=lambda verdict: items[verdict.frequency].id)
+
+
+def _grant(item: RequestItem, term: Term, verdict: ItemVerdict, by: Principal, now: datetime) -> Grant:
+    grant = new_grant(
+        account=item.account,
+        dataset=item.dataset,
+        frequency=item.frequency,
+        term=term,
+        origin="ops",
+        now=now,
+        by=by.account,
+    )
+    grant.request_id, grant.reason = item.request_id, verdict.reason
+    return grant
+
+
+def _outcome(frequency: str, grant: Grant | None, verdict: ItemVerdict) -> dict[str, Any]:
+    """What the Quant is told about one item."""
+    return {
+        "frequency": frequency,
+        "outcome": "approved" if grant else "refused",
+        "reason": verdict.reason,
+        "reason_code": verdict.reason_code,
+        "grant": str(grant.id) if grant else None,
+        "starts_at": instant_text(grant.starts_at) if grant else None,
+        "ends_at": instant_text(grant.ends_at) if grant else None,
+    }
+
+
+def _fates(items: Sequence[RequestItem], now: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "frequency": item.frequency,
+            "status": item_status(item, now),
+            "decided_at": instant_text(item.decided_at or item.lapse_at),
+            "decided_by": str(item.decided_by) if item.decided_by else None,
+        }
+        for item in items
+    ]

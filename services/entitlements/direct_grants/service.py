@@ -1,0 +1,80 @@
+"""Gives access without a request, and settles pending items of the same cells."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services.entitlements.accounts.errors import UnknownAccount
+from services.entitlements.accounts.repository import AccountRepository
+from services.entitlements.accounts.schemas import AccountOut
+from services.entitlements.database import audit_events
+from services.entitlements.decisions.service import DecisionService
+from services.entitlements.direct_grants.schemas import DirectGrant
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.errors import SelfDecision
+from services.entitlements.grants.policy import term_of
+from services.entitlements.grants.schemas import GrantOut, as_json
+from services.entitlements.grants.service import GrantService, new_grant
+from services.entitlements.notifications.events import announce
+from services.entitlements.requests.repository import RequestRepository
+from services.entitlements.requests.service import check_offered
+from services.entitlements.requests.source import Offer
+from shared import audit
+from shared.clock import Clock
+from shared.principal import Principal
+
+
+class DirectGrantService:
+    """Direct grants by Ops, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._accounts = AccountRepository(session)
+        self._requests = RequestRepository(session)
+        self._grants = GrantService(session, clock)
+        self._decisions = DecisionService(session, clock)
+
+    def give(
+        self, wanted: DirectGrant, account: AccountOut | None, offer: Offer | None, by: Principal
+    ) -> list[GrantOut]:
+        """A grant for each frequency, or none at all; raises why it cannot be."""
+        if account is None:
+            raise UnknownAccount
+        if account.id == by.account:
+            raise SelfDecision
+        check_offered(offer, wanted.frequencies)
+        self._accounts.meet(account.id, name=account.name, role=account.role)
+        now = self._clock.now(self._session)
+        self._requests.write_lapsed(wanted.account, wanted.dataset, wanted.frequencies, now)
+        given = [self._give_one(wanted, frequency, by, now) for frequency in wanted.frequencies]
+        described = self._grants.describe(given, by)
+        self._announce(wanted, described, by)
+        return described
+
+    def _give_one(self, wanted: DirectGrant, frequency: str, by: Principal, now: datetime) -> Grant:
+        asked = self._requests.lock_undecided(wanted.account, wanted.dataset, frequency)
+        grant = new_grant(
+            account=wanted.account,
+            dataset=wanted.dataset,
+            frequency=frequency,
+            term=term_of(wanted, now),
+            origin="direct",
+            now=now,
+            by=by.account,
+        )
+        grant.reason = wanted.reason
+        grant.request_id = asked.request_id if asked else None
+        self._grants.give(grant, now)
+        if asked is not None:
+            self._decisions.close(asked, grant, reason=wanted.reason, reason_code=None, note=None, by=by, now=now)
+        return grant
+
+    def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal) -> None:
+        data = {"account": str(wanted.account), "dataset": wanted.dataset, "frequencies": wanted.frequencies}
+        for grant in given:
+            recorded: dict[str, Any] = {**data, "frequencies": [grant.frequency]}
+            audit.record(self._session, audit_events, actor=by, action="grant.given", subject=grant.id, data=recorded)
+        told = {"dataset": wanted.dataset, "reason": wanted.reason, "grants": [as_json(grant) for grant in given]}
+        announce(self._session, "grant.started", to=wanted.account, data=told)

@@ -1,0 +1,83 @@
+"""Reads and writes grants' rows."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, case, func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.schemas import GrantsQuery
+
+
+class GrantRepository:
+    """The grants in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, grant: Grant) -> bool:
+        """Write a new grant; false when its cell has an unclosed one, also from a twin at the same moment."""
+        written = insert(Grant).values(grant.model_dump()).on_conflict_do_nothing().returning(col(Grant.id))
+        return self._session.execute(written).first() is not None
+
+    def find(self, grant: UUID) -> Grant | None:
+        """The grant, if there is one."""
+        return self._session.get(Grant, grant)
+
+    def lock(self, grant: UUID) -> Grant | None:
+        """The grant, held until the transaction ends."""
+        query = select(Grant).where(Grant.id == grant).with_for_update().execution_options(populate_existing=True)
+        return self._session.scalars(query).first()
+
+    def lock_unclosed(self, account: UUID, dataset: str, frequency: str) -> Grant | None:
+        """The cell's unclosed grant, held until the transaction ends."""
+        query = self._unclosed(account, dataset).where(Grant.frequency == frequency).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
+    def unclosed(self, account: UUID, dataset: str) -> Sequence[Grant]:
+        """The account's unclosed grants on a dataset; some may have run out."""
+        return self._session.scalars(self._unclosed(account, dataset)).all()
+
+    def _unclosed(self, account: UUID, dataset: str) -> SelectOfScalar[Grant]:
+        return select(Grant).where(Grant.account == account, Grant.dataset == dataset, col(Grant.closed_at).is_(None))
+
+    def latest(self, account: UUID, dataset: str, frequency: str) -> Grant | None:
+        """The newest grant of a cell that no other one took the place of."""
+        query = select(Grant).where(Grant.account == account, Grant.dataset == dataset, Grant.frequency == frequency)
+        query = query.where(col(Grant.close_reason).is_distinct_from("superseded"))
+        return self._session.scalars(query.order_by(col(Grant.created_at).desc()).limit(1)).first()
+
+    def page(self, query: GrantsQuery, *, account: UUID | None, after: UUID | None, limit: int) -> Sequence[Grant]:
+        """Grants that match the query, oldest first; `account` narrows what the caller may see."""
+        wanted: list[tuple[object, Any]] = [
+            (account, Grant.account == account),
+            (query.account, Grant.account == query.account),
+            (query.dataset, Grant.dataset == query.dataset),
+            (query.frequency, Grant.frequency == query.frequency),
+            (query.ending_before, col(Grant.ends_at) < query.ending_before),
+            (query.status, _status() == query.status),
+            (after, col(Grant.id) > after),
+        ]
+        conditions = [condition for given, condition in wanted if given is not None]
+        return self._session.scalars(select(Grant).where(*conditions).order_by(col(Grant.id)).limit(limit)).all()
+
+    def flush(self) -> None:
+        """Write what was changed, so that what follows sees it."""
+        self._session.flush()
+
+
+def _status() -> ColumnElement[str]:
+    """The status in SQL, by the rules of `policy.status_of`."""
+    now = func.clock_timestamp()
+    return case(
+        (col(Grant.close_reason) == "account-closed", "revoked"),
+        (col(Grant.close_reason).is_not(None), col(Grant.close_reason)),
+        (now < col(Grant.starts_at), "scheduled"),
+        (now >= col(Grant.ends_at), "ended"),
+        else_="active",
+    )

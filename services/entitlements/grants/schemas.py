@@ -1,0 +1,86 @@
+"""Grants on the wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.pagination import Page
+from shared.wire import Input, Instant, Output, Text
+
+Frequency = Literal["1m", "1h", "1d", "1mo"]
+GrantStatus = Literal["scheduled", "active", "ended", "revoked", "superseded", "relinquished", "retired"]
+Days = Annotated[int, Field(ge=1, le=730, examples=[90])]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+
+
+class Terms(Input):
+    """For how long: `duration_days`, `ends_at` or `no_end`; none of them means what was asked, or the default."""
+
+    starts_at: Instant | None = Field(default=None, description="Now, unless said otherwise.")
+    duration_days: Days | None = Field(default=None, description="Counted from the start.")
+    ends_at: Instant | None = Field(default=None, description="The first instant without access.")
+    no_end: Literal[True] | None = Field(default=None, description="Open-ended; has to be said.")
+    trial: bool | None = Field(default=None, description="A trial of at most 14 days; what was asked, unless said.")
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if sum(end is not None for end in (self.duration_days, self.ends_at, self.no_end)) > 1:
+            raise ValueError("at most one of duration_days, ends_at and no_end")
+        return self
+
+
+class Revocation(Input):
+    """Why a grant is revoked; the Quant is told."""
+
+    reason: Text = Field(examples=["The licence ended."])
+    reason_code: Code | None = Field(default=None, examples=["licence-ended"])
+
+
+class GrantsQuery(Page):
+    """Which grants."""
+
+    status: GrantStatus | None = None
+    account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
+    dataset: str | None = Field(default=None, max_length=12)
+    frequency: Frequency | None = None
+    ending_before: Instant | None = Field(default=None, description="Only those that end before this instant.")
+
+
+class GrantOut(Output):
+    """A right to read one frequency of one dataset in [starts_at, ends_at)."""
+
+    id: UUID
+    account: UUID
+    dataset: str = Field(examples=["BTC"])
+    frequency: str = Field(examples=["1h"])
+    kind: Literal["standard", "trial"]
+    origin: Literal["rule", "ops", "direct", "renewal"]
+    starts_at: datetime
+    ends_at: datetime | None
+    status: GrantStatus
+    closed_at: datetime | None
+    reason: str | None = Field(description="Why it was closed, or else why it was given.")
+    request: UUID | None
+    supersedes: UUID | None
+
+
+class OpsGrantOut(GrantOut):
+    """A grant as Ops sees it."""
+
+    account_name: str | None
+
+
+class GrantList(Output):
+    """A page of grants, oldest first."""
+
+    data: list[OpsGrantOut | GrantOut]
+    next_cursor: str | None = None
+
+
+def as_json(grant: GrantOut) -> dict[str, Any]:
+    """The grant inside a notification."""
+    return grant.model_dump(
+        mode="json", include={"id", "dataset", "frequency", "kind", "starts_at", "ends_at", "reason"}
+    )

@@ -1,0 +1,31 @@
+"""The entitlements' table of contents."""
+
+from services.entitlements.access import controller as access
+from services.entitlements.accounts import controller as accounts
+from services.entitlements.database import metadata, outbox
+from services.entitlements.decisions import controller as decisions
+from services.entitlements.direct_grants import controller as direct_grants
+from services.entitlements.grants import controller as grants
+from services.entitlements.notifications import controller as notifications
+from services.entitlements.notifications.tasks import tasks
+from services.entitlements.requests import controller as requests
+from services.entitlements.settings import EntitlementsSettings
+from shared.module import Module
+
+module = Module(
+    name="entitlements",
+    settings=EntitlementsSettings,
+    metadata=metadata,
+    controllers=(
+        requests.router,
+        decisions.router,
+        direct_grants.router,
+        grants.router,
+        accounts.router,
+        notifications.router,
+        access.internal,
+    ),
+    neighbours=("catalog", "keys"),
+    outbox=outbox,
+    tasks=tasks,
+)

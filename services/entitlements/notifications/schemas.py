@@ -1,0 +1,37 @@
+"""Notifications on the wire."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.pagination import Page
+from shared.wire import Output
+
+
+class InboxQuery(Page):
+    """Which notifications."""
+
+    after: UUID | None = Field(default=None, description="Only those that came after this notification.")
+    unread: bool = Field(default=False, description="Only those not yet marked as read.")
+
+
+class NotificationOut(Output):
+    """Something you were told."""
+
+    id: UUID
+    type: str = Field(
+        description="access.requested (to Ops), access.decided, grant.started or grant.revoked.",
+        examples=["access.decided"],
+    )
+    created_at: datetime
+    read_at: datetime | None
+    data: dict[str, Any]
+
+
+class NotificationList(Output):
+    """A page of the inbox, oldest first."""
+
+    data: list[NotificationOut]
+    next_cursor: str | None = None

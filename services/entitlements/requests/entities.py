@@ -1,0 +1,67 @@
+"""The tables of requests."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import Field
+
+from services.entitlements.database import Base
+from shared.database import UtcDateTime
+
+UNDECIDED = ("pending", "needs-info")
+FINAL = ("approved", "refused", "withdrawn", "lapsed")
+
+
+class AccessRequest(Base, table=True):
+    """What an account asked for; its status is derived from its items, never stored."""
+
+    __tablename__ = "access_requests"
+    __table_args__ = (Index("ix_access_requests_account", "account", "id"),)
+
+    id: UUID = Field(primary_key=True)
+    account: UUID
+    dataset: str
+    reason: str | None = None
+    trial: bool
+    duration_days: int | None = None
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    lapse_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class RequestItem(Base, table=True):
+    """One frequency of a request. At most one item of a cell is undecided; a decision is written once."""
+
+    __tablename__ = "request_items"
+    __table_args__ = (
+        UniqueConstraint("request_id", "frequency"),
+        Index(
+            "uq_request_items_undecided",
+            "account",
+            "dataset",
+            "frequency",
+            unique=True,
+            postgresql_where=text("status in ('pending', 'needs-info')"),
+        ),
+        Index("ix_request_items_cell", "account", "dataset", "frequency", "id"),
+        CheckConstraint(f"status in {UNDECIDED + FINAL}", name="status"),
+        CheckConstraint(f"(status in {UNDECIDED}) = (decided_at is null)", name="decided"),
+        CheckConstraint("(status = 'approved') = (grant_id is not null)", name="grant"),
+        CheckConstraint("outcome_by in ('rule', 'ops')", name="outcome_by"),
+        CheckConstraint("decided_by <> account", name="self_decision"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    request_id: UUID = Field(foreign_key="entitlements.access_requests.id")
+    account: UUID
+    dataset: str
+    frequency: str
+    status: str = Field(default="pending")
+    lapse_at: datetime = Field(sa_type=UtcDateTime)
+    outcome_by: str | None = None
+    decided_by: UUID | None = None
+    decided_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    reason_code: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    grant_id: UUID | None = Field(default=None, foreign_key="entitlements.grants.id")

@@ -1,0 +1,117 @@
+"""Reads and writes the rows of requests and items."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, case, cast, func, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem
+from services.entitlements.requests.schemas import RequestsQuery
+
+
+class RequestRepository:
+    """The requests in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, request: AccessRequest, items: Sequence[RequestItem]) -> set[str]:
+        """Write a request with those items whose cells have no undecided one; the frequencies written.
+
+        The partial unique index decides, so a twin at the same moment waits here and then writes nothing.
+        """
+        self._session.execute(insert(AccessRequest).values(request.model_dump()))
+        rows = insert(RequestItem).values([item.model_dump() for item in items])
+        written = self._session.execute(rows.on_conflict_do_nothing().returning(col(RequestItem.frequency)))
+        return set(written.scalars())
+
+    def find(self, request: UUID) -> AccessRequest | None:
+        """The request, if there is one."""
+        return self._session.get(AccessRequest, request)
+
+    def items(self, requests: Iterable[UUID]) -> Sequence[RequestItem]:
+        """The items of these requests."""
+        query = select(RequestItem).where(col(RequestItem.request_id).in_(set(requests))).order_by(col(RequestItem.id))
+        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+
+    def lock_items(self, request: UUID) -> Sequence[RequestItem]:
+        """The request's items, held until the transaction ends; always in the same order."""
+        query = select(RequestItem).where(RequestItem.request_id == request).order_by(col(RequestItem.id))
+        return self._session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
+
+    def undecided(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
+        """The undecided items of these cells; some may have lapsed unwritten."""
+        return self._session.scalars(self._cell(account, dataset, frequencies).where(_is_undecided())).all()
+
+    def lock_undecided(self, account: UUID, dataset: str, frequency: str) -> RequestItem | None:
+        """The cell's undecided item, held until the transaction ends."""
+        query = self._cell(account, dataset, [frequency]).where(_is_undecided()).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
+    def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
+        """The newest item of each of these cells."""
+        query = self._cell(account, dataset, frequencies).distinct(col(RequestItem.frequency))
+        return self._session.scalars(query.order_by(col(RequestItem.frequency), col(RequestItem.id).desc())).all()
+
+    def _cell(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> SelectOfScalar[RequestItem]:
+        cell = (RequestItem.account == account, RequestItem.dataset == dataset)
+        return select(RequestItem).where(*cell, col(RequestItem.frequency).in_(set(frequencies)))
+
+    def count_undecided(self, account: UUID) -> int:
+        """How many of the account's items wait for a decision."""
+        open_ = (RequestItem.account == account, _is_undecided(), col(RequestItem.lapse_at) > func.clock_timestamp())
+        return self._session.execute(select(func.count()).where(*open_)).scalar_one()
+
+    def write_lapsed(self, account: UUID, dataset: str, frequencies: Iterable[str], now: datetime) -> None:
+        """Write down what lapsed in these cells, so that their places are free."""
+        cells = (col(RequestItem.account) == account, col(RequestItem.dataset) == dataset)
+        lapsed = update(RequestItem).where(
+            *cells,
+            col(RequestItem.frequency).in_(set(frequencies)),
+            _is_undecided(),
+            col(RequestItem.lapse_at) <= now,
+        )
+        self._session.execute(lapsed.values(status="lapsed", decided_at=col(RequestItem.lapse_at)))
+
+    def decide(self, item: UUID, **outcome: Any) -> bool:
+        """Write an item's outcome; false when it was decided already."""
+        guarded = update(RequestItem).where(col(RequestItem.id) == item, _is_undecided()).values(**outcome)
+        return self._session.execute(guarded.returning(col(RequestItem.id))).first() is not None
+
+    def page(
+        self, query: RequestsQuery, *, account: UUID | None, after: UUID | None, limit: int
+    ) -> Sequence[AccessRequest]:
+        """Requests that match the query, oldest first; `account` narrows what the caller may see."""
+        wanted: list[tuple[object, Any]] = [
+            (account, AccessRequest.account == account),
+            (query.account, AccessRequest.account == query.account),
+            (query.dataset, AccessRequest.dataset == query.dataset),
+            (query.status, _status() == query.status),
+            (after, col(AccessRequest.id) > after),
+        ]
+        conditions = [condition for given, condition in wanted if given is not None]
+        page = select(AccessRequest).where(*conditions).order_by(col(AccessRequest.id)).limit(limit)
+        return self._session.scalars(page).all()
+
+
+def _is_undecided() -> ColumnElement[bool]:
+    return col(RequestItem.status).in_(UNDECIDED)
+
+
+def _status() -> ColumnElement[str]:
+    """The request's status in SQL, by the rules of `policy.request_status`."""
+    lapsed = _is_undecided() & (col(RequestItem.lapse_at) <= func.clock_timestamp())
+    state = case((lapsed, "lapsed"), else_=cast(col(RequestItem.status), Text))
+    derived = case(
+        (func.bool_or(state.in_(UNDECIDED)), "pending"),
+        (func.min(state) == func.max(state), func.min(state)),
+        (func.bool_or(state == "approved"), "partially-approved"),
+        else_="closed",
+    )
+    return select(derived).where(RequestItem.request_id == AccessRequest.id).correlate(AccessRequest).scalar_subquery()
