@@ -98,7 +98,7 @@ class KeyRepository:
         return self._session.execute(select(func.count()).select_from(ApiKey)).scalar_one()
 
 
-def _with_account() -> Select[tuple[ApiKey, Account]]:
+def _with_account() -> Select[ApiKey, Account]:
     return select(ApiKey, Account).join(Account, col(ApiKey.account) == col(Account.id))
 
 

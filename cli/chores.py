@@ -1,0 +1,147 @@
+"""An operator's chores: migrate, seed, keys, jobs, import. Each takes `--json` for machines."""
+
+import json
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from services.pricing.feeds.jobs import run_job
+from services.pricing.prices.imports import import_prices
+
+from cli.environment import operator_environment
+from cli.seed import OPERATOR, seed_datasets, seed_keys
+from cli.settings import OperatorSettings
+from gateway.keys.schemas import Role
+from gateway.keys.secrets import KeySecrets
+from gateway.keys.service import KeyService
+from gateway.settings import KeysSettings
+from services.catalog.settings import CatalogSettings
+from services.pricing.settings import PricingSettings
+from shared.clock import DatabaseClock
+from shared.database import Database
+
+chores = typer.Typer(add_completion=False)
+keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
+jobs = typer.Typer(no_args_is_help=True, help="Scheduled jobs, run by hand.")
+imports = typer.Typer(no_args_is_help=True, help="Load history from files.")
+chores.add_typer(keys, name="keys")
+chores.add_typer(jobs, name="jobs")
+chores.add_typer(imports, name="import")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+console = Console(highlight=False)
+
+
+@chores.command("migrate")
+def migrate_command() -> None:
+    """Make the database what this version needs."""
+    with operator_environment(OperatorSettings.load()):
+        console.print("The database is up to date.")
+
+
+@chores.command("seed")
+def seed_command() -> None:
+    """Offer the first datasets and make the first keys, where there are none."""
+    settings = OperatorSettings.load()
+    with operator_environment(settings):
+        seed_datasets(CatalogSettings.load())
+        seed_keys(KeysSettings.load(), settings.home / "keys.json")
+        console.print(f"Seeded; the first keys are in {settings.home / 'keys.json'}.")
+
+
+@keys.command("create")
+def create_key(
+    name: str, role: Annotated[str, typer.Option(help="quant, ops or admin")], as_json: AsJson = False
+) -> None:
+    """Make an account with a key; the key is shown this once."""
+    if role not in ("quant", "ops", "admin"):
+        raise typer.BadParameter("quant, ops or admin", param_hint="--role")
+    key = _with_keys(lambda service: service.create(name=name, role=cast("Role", role), by=OPERATOR))
+    _show(key.model_dump(mode="json"), as_json=as_json)
+
+
+@keys.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """All keys, without their secrets."""
+    rows = [key.model_dump(mode="json") for key in _with_keys(lambda service: service.list())]
+    _show(rows, as_json=as_json)
+
+
+@keys.command("revoke")
+def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Refuse a key from now on."""
+    _with_keys(lambda service: service.revoke(id_, OPERATOR))
+    console.print(f"The key {id_} is revoked.")
+
+
+@jobs.command("run")
+def run_job_command(
+    name: str,
+    day: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Whose slot; today's if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job in the foreground: sync-prices or backfill-market-caps."""
+    with (
+        operator_environment(OperatorSettings.load()),
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task(name, total=None)
+        outcome = run_job(
+            PricingSettings.load(),
+            name,
+            date=None if day is None else date(day.year, day.month, day.day),
+            progress=lambda text: progress.update(task, description=f"{name}: {text}"),
+        )
+    _show({"job": name, "partial": outcome.partial, "note": outcome.note, **outcome.counts}, as_json=as_json)
+
+
+@imports.command("prices")
+def import_prices_command(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
+    dataset: Annotated[str, typer.Option(help="The dataset's symbol, for example BTC.")],
+    frequency: Annotated[str, typer.Option(help="1h or 1d; 1mo is computed.")],
+    column: Annotated[str | None, typer.Option(help="The price column, if not price_usd, price or close.")] = None,
+    replace: Annotated[bool, typer.Option(help="Drop a series of another source first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load a CSV with a header: timestamp (or time, date) and price. All of it or nothing."""
+    with (
+        operator_environment(OperatorSettings.load()),
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        task = progress.add_task("rows", total=None)
+        counts = import_prices(
+            PricingSettings.load(),
+            file,
+            dataset=dataset,
+            frequency=frequency,
+            column=column,
+            replace=replace,
+            progress=lambda rows: progress.update(task, completed=rows),
+        )
+    _show({"dataset": dataset, "frequency": frequency, **counts}, as_json=as_json)
+
+
+def _with_keys(act: Any) -> Any:
+    with operator_environment(OperatorSettings.load()):
+        settings = KeysSettings.load()
+        with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
+            return act(KeyService(session, DatabaseClock(), KeySecrets(settings.key_pepper)))
+
+
+def _show(content: Any, *, as_json: bool) -> None:
+    """Print a row or rows, for a person or for a machine."""
+    if as_json:
+        typer.echo(json.dumps(content))
+        return
+    rows = content if isinstance(content, list) else [content]
+    table = Table(*(rows[0] if rows else ["nothing"]))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(table)

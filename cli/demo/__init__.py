@@ -1,0 +1,1 @@
+"""The demo: the whole story, told over the public API."""

@@ -1,0 +1,75 @@
+"""The settings that a command and all processes it starts run under: given, of a running platform, or embedded."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli.embedded.account import write_private
+from cli.embedded.children import is_running
+from cli.embedded.servers import embedded_servers
+from cli.migrate import migrate
+from cli.secrets import embedded_secrets
+from cli.settings import OperatorSettings
+
+PREFIX = "TICKGATE_"
+RUNNING = "running.json"
+
+
+class SettingsClash(Exception):
+    """Only one of TICKGATE_DATABASE_URL and TICKGATE_REDIS_URL is set; give both, or neither for embedded servers."""
+
+
+@contextmanager
+def environment(settings: OperatorSettings) -> Iterator[dict[str, str]]:
+    """A migrated database and a Redis, as settings; embedded servers run as long as the block."""
+    if bool(settings.database_url) != bool(settings.redis_url):
+        raise SettingsClash(SettingsClash.__doc__)
+    if settings.database_url:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield _prepared(settings.home, settings.database_url, settings.redis_url)
+        return
+    with embedded_servers(settings.home) as servers:
+        yield _prepared(settings.home, servers.database_url, servers.redis_url)
+
+
+@contextmanager
+def operator_environment(settings: OperatorSettings) -> Iterator[None]:
+    """The same for a chore's own process; beside a running `tickgate up`, that one's servers are used."""
+    running = _running(settings.home)
+    if running is not None and not settings.database_url:
+        os.environ.update(running)
+        yield
+        return
+    with environment(settings) as env:
+        os.environ.update(env)
+        yield
+
+
+@contextmanager
+def announced(home: Path, env: dict[str, str]) -> Iterator[None]:
+    """Let other commands find the platform that runs with these settings."""
+    file = home / RUNNING
+    write_private(file, json.dumps({"pid": os.getpid(), "environment": env}))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _prepared(home: Path, database_url: str, redis_url: str) -> dict[str, str]:
+    """All settings, with the environment's own above the generated ones; the database is migrated."""
+    env = {f"{PREFIX}DATABASE_URL": database_url, f"{PREFIX}REDIS_URL": redis_url}
+    env |= embedded_secrets(home, database_url)
+    env |= {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    migrate(OperatorSettings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in env.items()}))
+    return env
+
+
+def _running(home: Path) -> dict[str, str] | None:
+    file = home / RUNNING
+    if not file.exists():
+        return None
+    content = json.loads(file.read_text())
+    return dict(content["environment"]) if is_running(content["pid"]) else None

@@ -1,0 +1,53 @@
+"""Whether this process lives, and whether it and everything behind it can serve."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.surface import Service
+from shared.database import Database
+from shared.errors import TemporarilyUnavailable
+from shared.upstream import fetch
+
+logger = structlog.get_logger(__name__)
+PATIENCE = 3.0
+
+
+def alive() -> ASGIApp:
+    """Answers without touching anything."""
+    return JSONResponse({"status": "alive"})
+
+
+def ready(database: Database, services: Mapping[str, Service]) -> ASGIApp:
+    """Answers 503 while the keys' database or a service cannot serve."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        checks = await asyncio.gather(_database(database), *(_service(service) for service in services.values()))
+        missing = [name for name, well in zip(("database", *services), checks, strict=True) if not well]
+        if missing:
+            raise TemporarilyUnavailable(f"not ready: {', '.join(missing)}", missing=missing)
+        await JSONResponse({"status": "ready"})(scope, receive, send)
+
+    return serve
+
+
+async def _database(database: Database) -> bool:
+    try:
+        await asyncio.to_thread(database.ping)
+    except Exception as error:
+        logger.warning("database unavailable", error=str(error))
+        return False
+    return True
+
+
+async def _service(service: Service) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            answer = await fetch(service.app, "GET", "/readyz")
+    except Exception as error:  # whatever a service raises, the answer is that it is not ready
+        logger.warning("service unavailable", service=service.name, error=str(error))
+        return False
+    return answer.status == 200

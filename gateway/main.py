@@ -1,0 +1,90 @@
+"""The gateway's HTTP application, put together out of its settings and its rows."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway import docs, health
+from gateway.door import Door
+from gateway.forward import Forwarder
+from gateway.guard import Guard
+from gateway.headers import SafeHeaders
+from gateway.inner import serve_keys
+from gateway.keys.secrets import KeySecrets
+from gateway.matcher import Matcher
+from gateway.openapi import merge, parameters_of
+from gateway.routes import ROUTES, Route
+from gateway.settings import GatewaySettings
+from gateway.surface import Document, Service, check_surface, read_surface
+from shared import identity
+from shared.correlation import Correlation
+from shared.database import Database
+from shared.identity import Signer
+from shared.upstream import open_upstream
+
+
+def create_gateway(settings: GatewaySettings | None = None, routes: Iterable[Route] = ROUTES) -> Starlette:
+    """The gateway; without given settings it reads the environment when it starts.
+
+    Starting raises StartRefused when the rows and the services do not agree.
+    """
+    routes = tuple(routes)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.door = await _open(settings or GatewaySettings.load(), routes, stack)
+            yield
+
+    app = Starlette(lifespan=lifespan, middleware=[Middleware(SafeHeaders), Middleware(Correlation)])
+    app.router.default = _enter  # the rows are the only routes
+    return app
+
+
+async def check(settings: GatewaySettings, routes: Iterable[Route] = ROUTES) -> None:
+    """Open the gateway and close it again; raises StartRefused when it would not start."""
+    app = create_gateway(settings, routes)
+    async with app.router.lifespan_context(app):
+        pass
+
+
+async def _enter(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope["app"].state.door(scope, receive, send)
+
+
+async def _open(settings: GatewaySettings, routes: tuple[Route, ...], stack: AsyncExitStack) -> Door:
+    """The door, once every service has said what it offers; what it holds is closed with the stack."""
+    database = Database(settings.gateway_database_url)
+    stack.callback(database.close)
+    await stack.enter_async_context(serve_keys(settings.host, settings.internal_port))
+    services = {
+        name: Service(
+            name, settings.url_of(name), await stack.enter_async_context(open_upstream(settings.url_of(name)))
+        )
+        for name in sorted({route.service for route in routes})
+    }
+    signer = Signer(settings.identity_private_key, issuer=identity.GATEWAY)
+    documents = await read_surface(services.values(), signer)
+    check_surface(routes, documents)
+    return Door(
+        pages=_pages(database, services, merge(routes, documents)),
+        matcher=Matcher(routes),
+        guard=Guard(database, KeySecrets(settings.key_pepper)),
+        forwarder=Forwarder(services, signer, parameters_of(routes, documents)),
+    )
+
+
+def _pages(database: Database, services: dict[str, Service], document: Document) -> dict[str, ASGIApp]:
+    return {
+        **docs.pages(),
+        "/openapi.json": JSONResponse(document),
+        "/livez": health.alive(),
+        "/readyz": health.ready(database, services),
+    }
+
+
+app = create_gateway()

@@ -1,0 +1,30 @@
+"""What the neighbours answer."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class OfferedDataset(BaseModel):
+    """A dataset as the catalog tells it: the frequencies offered now, its name at each feed, what was retired when."""
+
+    symbol: str
+    frequencies: list[str]
+    sources: dict[str, str]
+    retired: dict[str, str]
+
+
+class Refusal(BaseModel):
+    """A refusal in the words of entitlements."""
+
+    status: int
+    code: str
+    detail: str
+    members: dict[str, Any] = {}
+
+
+class Verdict(BaseModel):
+    """Whether an account may read; when not, why."""
+
+    allowed: bool
+    refusal: Refusal | None = None

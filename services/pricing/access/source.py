@@ -1,0 +1,52 @@
+"""The catalog and entitlements, asked over their internal APIs."""
+
+import re
+from urllib.parse import urlencode
+from uuid import UUID
+
+from services.pricing.access.errors import DatasetNotFound, Denied, FrequencyNotOffered, Retired
+from services.pricing.access.schemas import OfferedDataset, Verdict
+from shared.errors import TemporarilyUnavailable
+from shared.upstream import Neighbour
+
+SYMBOL = re.compile(r"[A-Z0-9]{1,12}")
+
+
+class Access:
+    """Asked anew before every answer: pricing remembers neither what is offered nor who may read."""
+
+    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour) -> None:
+        self._catalog = catalog
+        self._entitlements = entitlements
+
+    async def dataset(self, symbol: str) -> OfferedDataset:
+        """The dataset as it is offered now; raises DatasetNotFound."""
+        if not SYMBOL.fullmatch(symbol):
+            raise DatasetNotFound
+        answer = await self._catalog.get(f"/internal/datasets/{symbol}")
+        if answer.status == 404:
+            raise DatasetNotFound
+        return OfferedDataset.model_validate_json(answer.body)
+
+    async def require_offered(self, symbol: str, frequency: str) -> None:
+        """Raises DatasetNotFound, Retired or FrequencyNotOffered."""
+        dataset = await self.dataset(symbol)
+        if frequency in dataset.frequencies:
+            return
+        if frequency in dataset.retired:
+            raise Retired(retired_at=dataset.retired[frequency])
+        raise FrequencyNotOffered(dataset=symbol, frequencies=dataset.frequencies)
+
+    async def require_allowed(self, account: UUID, symbol: str, frequency: str | None = None) -> None:
+        """Raises Denied; without a frequency any active grant on the dataset will do."""
+        asked = {"account": str(account), "dataset": symbol, "frequency": frequency}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        answer = await self._entitlements.get("/internal/may", query)
+        if answer.status != 200:
+            raise TemporarilyUnavailable
+        verdict = Verdict.model_validate_json(answer.body)
+        if verdict.allowed:
+            return
+        if verdict.refusal is None:  # a no without a reason: nothing may be concluded but that it is no yes
+            raise TemporarilyUnavailable
+        raise Denied(**verdict.refusal.model_dump())

@@ -1,0 +1,191 @@
+"""What feeds do: bring prices and market capitalisations in, file by file or day by day; and their runs."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import islice
+from uuid import UUID
+
+import structlog
+from sqlalchemy import RowMapping
+from sqlalchemy.orm import Session
+
+from services.pricing.feeds import policy
+from services.pricing.feeds.errors import JobNotFound
+from services.pricing.feeds.repository import RunRepository
+from services.pricing.feeds.schemas import Feed, Progress
+from services.pricing.feeds.source import MarketCap, Sample, Source, SourceError
+from services.pricing.market_caps.policy import OBSERVED, SAMPLE, VENDOR_HISTORY, is_better
+from services.pricing.market_caps.service import MarketCapService
+from services.pricing.prices.errors import SeriesHasOtherSource
+from services.pricing.prices.schemas import Counts
+from services.pricing.prices.service import PriceService
+from shared.clock import Clock
+from shared.database import Database
+from shared.errors import invalid
+from shared.jobs import Outcome
+
+logger = structlog.get_logger(__name__)
+BATCH = 100_000
+SYNC_COUNTS = ("series", "inserted", "revised", "unchanged", "rejected", "skipped", "failed")
+CAP_COUNTS = ("written", "held", "missing")
+
+
+def silent(_what: str, _done: int, _all: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass
+class Tally:
+    """What a run did so far, and what went wrong in it."""
+
+    counts: Counter[str]
+    notes: list[str] = field(default_factory=list)
+
+    def outcome(self, *, partial: bool) -> Outcome:
+        """The run's outcome."""
+        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None)
+
+
+class Feeds:
+    """A source and the database it fills; every chunk is a transaction of its own, so a killed run goes on."""
+
+    def __init__(self, database: Database, source: Source, *, clock: Clock, progress: Progress = silent) -> None:
+        self._database = database
+        self._source = source
+        self._clock = clock
+        self._progress = progress
+
+    def sync_prices(self, feeds: Iterable[Feed]) -> Outcome:
+        """Load what is missing of every series, oldest first; a source's failure leaves the other series alone."""
+        tally = Tally(Counter(dict.fromkeys(SYNC_COUNTS, 0)))
+        for feed in feeds:
+            for frequency in feed.frequencies:
+                tally.counts["series"] += 1
+                self._sync(feed, frequency, tally)
+        return tally.outcome(partial=tally.counts["failed"] > 0)
+
+    def _sync(self, feed: Feed, frequency: str, tally: Tally) -> None:
+        try:
+            self._load_missing(feed, frequency, tally.counts)
+        except SeriesHasOtherSource:
+            tally.counts["skipped"] += 1
+        except SourceError as error:
+            logger.warning("source failed", dataset=feed.dataset, frequency=frequency, error=str(error))
+            tally.counts["failed"] += 1
+            tally.notes.append(f"{feed.dataset} {frequency}: {error}")
+
+    def _load_missing(self, feed: Feed, frequency: str, counts: Counter[str]) -> None:
+        with self._database.transaction() as session:
+            now = self._clock.now(session)
+            last = PriceService(session, self._clock).resume(feed.dataset, frequency, self._source.name)
+        start = last or now - self._source.depth(frequency)
+        windows = list(policy.windows(start, now, self._source.span(frequency)))
+        for number, (since, until) in enumerate(windows, 1):
+            counts.update(self._load(feed, frequency, since, until))
+            self._progress(f"{feed.dataset} {frequency}", number, len(windows))
+
+    def _load(self, feed: Feed, frequency: str, since: datetime, until: datetime) -> Counts:
+        # a bar is final only if its period was over when the source was asked, not when its answer was stored
+        seen_at = self._now()
+        history = self._source.history(feed.slug, frequency, start=since, end=until)
+        with self._database.transaction() as session:
+            prices = PriceService(session, self._clock)
+            stored = prices.load(feed.dataset, frequency, self._source.name, history.samples, seen_at=seen_at)
+        return {**stored, "rejected": len(history.rejected)}
+
+    def backfill_market_caps(self, feeds: Sequence[Feed], slot: datetime) -> Outcome:
+        """Record the slot's day for every dataset that lacks it: live if it is today, else from the source's history.
+
+        Today's value never goes into another day; where there is none, there is no row, and the run is partial.
+        """
+        tally = Tally(Counter(dict.fromkeys(CAP_COUNTS, 0)))
+        live = slot.date() == self._now().date()
+        provenance = SAMPLE if self._source.name == SAMPLE else OBSERVED if live else VENDOR_HISTORY
+        wanted = self._lacking(feeds, slot.date(), provenance)
+        tally.counts["held"] = len(feeds) - len(wanted)
+        found = self._observed(wanted, slot, tally) if live else self._remembered(wanted, slot, tally)
+        for number, feed in enumerate(wanted, 1):
+            self._record(feed, slot.date(), found.get(feed.slug), provenance, tally.counts)
+            self._progress(f"market caps {slot.date()}", number, len(wanted))
+        return tally.outcome(partial=tally.counts["missing"] > 0)
+
+    def _lacking(self, feeds: Sequence[Feed], day: date, provenance: str) -> list[Feed]:
+        with self._database.transaction() as session:
+            held = MarketCapService(session, self._clock).held(day)
+        return [feed for feed in feeds if is_better(provenance, held.get(feed.dataset))]
+
+    def _observed(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> dict[str, MarketCap]:
+        if not feeds:
+            return {}
+        try:
+            caps = self._source.market_caps([feed.slug for feed in feeds])
+        except SourceError as error:
+            tally.notes.append(str(error))
+            return {}
+        return {cap.slug: cap for cap in caps if cap.observed_at.date() == slot.date()}
+
+    def _remembered(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> dict[str, MarketCap]:
+        start, end = policy.day_of(slot.date())
+        found = {}
+        for feed in feeds:
+            try:
+                cap = policy.nearest(self._source.market_cap_history(feed.slug, start=start, end=end), slot)
+            except SourceError as error:
+                tally.notes.append(f"{feed.dataset}: {error}")
+                continue
+            if cap is not None:
+                found[feed.slug] = cap
+        return found
+
+    def _record(self, feed: Feed, day: date, cap: MarketCap | None, provenance: str, counts: Counter[str]) -> None:
+        if cap is None:
+            counts["missing"] += 1
+            return
+        with self._database.transaction() as session:
+            caps = MarketCapService(session, self._clock)
+            written = caps.record(
+                feed.dataset, day, cap.market_cap, observed_at=cap.observed_at, provenance=provenance
+            )
+        counts["written" if written else "held"] += 1
+
+    def _now(self) -> datetime:
+        with self._database.transaction() as session:
+            return self._clock.now(session)
+
+
+def load_all(
+    prices: PriceService, dataset: str, frequency: str, samples: Iterable[Sample], *, replace: bool
+) -> Iterable[Counts]:
+    """Load imported samples in batches, in one transaction; `replace` clears what the series held first."""
+    rows = iter(samples)
+    while batch := list(islice(rows, BATCH)):
+        yield prices.load(dataset, frequency, "imported", batch, replace=replace)
+        replace = False
+
+
+class RunService:
+    """The use cases of runs, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._runs = RunRepository(session)
+
+    def page(self, *, job: str | None, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[RowMapping]:
+        """At most `limit` runs, latest slot first."""
+        return self._runs.page(job=job, before=before, limit=limit)
+
+    def request(self, name: str, day: date | None) -> RowMapping:
+        """Make a run due, again if it was done; raises JobNotFound, and InvalidInput for a day to come."""
+        return self._runs.make_due(name, slot_of(name, day, self._clock.now(self._session)))
+
+
+def slot_of(name: str, day: date | None, now: datetime) -> datetime:
+    """The slot a run by hand is for; raises JobNotFound, and InvalidInput for a day to come."""
+    if name not in policy.NAMES:
+        raise JobNotFound(jobs=list(policy.NAMES))
+    if day is not None and day > now.date():
+        raise invalid("body", "/date", "a day that is not in the future")
+    return policy.slot_for(name, day, now)

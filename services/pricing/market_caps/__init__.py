@@ -1,0 +1,1 @@
+"""Market capitalisations: one a day, each with where it is from."""

@@ -1,0 +1,27 @@
+"""The table of the market capitalisations."""
+
+import datetime as dt
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, Numeric
+from sqlmodel import Field
+
+from services.pricing.database import Base
+from shared.database import UtcDateTime
+
+
+class MarketCap(Base, table=True):
+    """What a dataset's asset was worth in all on a day (UTC), as told at `observed_at`."""
+
+    __tablename__ = "market_caps"
+    __table_args__ = (
+        CheckConstraint("market_cap_usd > 0 and market_cap_usd < 'Infinity'", name="market_cap"),
+        CheckConstraint("provenance in ('observed', 'vendor-history', 'derived', 'sample')", name="provenance"),
+    )
+
+    dataset: str = Field(primary_key=True)
+    date: dt.date = Field(primary_key=True)
+    market_cap_usd: Decimal = Field(sa_type=Numeric)
+    observed_at: dt.datetime = Field(sa_type=UtcDateTime)
+    provenance: str
+    recorded_at: dt.datetime = Field(sa_type=UtcDateTime)

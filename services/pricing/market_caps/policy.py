@@ -1,0 +1,31 @@
+"""Pure rules of market capitalisations: which is the better one, and whose they are."""
+
+from datetime import UTC, date, datetime, time
+
+SAMPLE = "sample"
+OBSERVED = "observed"
+VENDOR_HISTORY = "vendor-history"
+RANKS = {SAMPLE: 0, "derived": 1, VENDOR_HISTORY: 2, OBSERVED: 3}
+
+
+def is_better(offered: str, stored: str | None) -> bool:
+    """Whether a value of one provenance may take the place of another; the same one never does."""
+    return stored is None or RANKS[offered] > RANKS[stored]
+
+
+def worse_than(provenance: str) -> list[str]:
+    """The provenances whose values give way to one of this provenance."""
+    return [other for other in RANKS if is_better(provenance, other)]
+
+
+def source_of(provenance: str | None) -> str | None:
+    """Whose values they are: a dataset's are all of the sample, or none is."""
+    if provenance is None:
+        return None
+    return SAMPLE if provenance == SAMPLE else "coincap"
+
+
+def first_day(at: datetime) -> date:
+    """The first day that starts at or after an instant."""
+    day = at.date()
+    return day if at == datetime.combine(day, time(), UTC) else date.fromordinal(day.toordinal() + 1)

@@ -1,0 +1,49 @@
+"""Puts a read of market capitalisations together."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from services.pricing.access.providers import access_of, account_of
+from services.pricing.market_caps.policy import first_day
+from services.pricing.market_caps.schemas import MarketCapQuery
+from services.pricing.market_caps.service import MarketCapService
+from services.pricing.prices.policy import EARLIEST, LATEST
+from shared.application import Transaction
+from shared.clock import DatabaseClock
+from shared.pagination import InvalidCursor, cursors_of
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A read that was allowed a moment ago: the days in [start, end)."""
+
+    start: date
+    end: date
+    limit: int
+    scope: str
+
+
+async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], request: Request) -> Reading:
+    """The query first, then the catalog, then entitlements; nothing is held meanwhile."""
+    start, end = first_day(query.start or EARLIEST), first_day(query.end or LATEST)
+    scope = f"market-caps/{symbol}/{start}/{end}"
+    if query.cursor:
+        try:
+            start = date.fromisoformat(cursors_of(request).load(scope, query.cursor)) + timedelta(days=1)
+        except UnicodeError:  # base64 takes ASCII only
+            raise InvalidCursor from None
+    account, access = account_of(request), access_of(request)
+    await access.dataset(symbol)
+    await access.require_allowed(account, symbol)
+    return Reading(start, end, query.limit, scope)
+
+
+def _market_caps(session: Transaction) -> MarketCapService:
+    return MarketCapService(session, DatabaseClock())
+
+
+Readable = Annotated[Reading, Depends(_reading)]
+MarketCaps = Annotated[MarketCapService, Depends(_market_caps)]

@@ -1,0 +1,42 @@
+"""Market capitalisations on the wire."""
+
+import datetime as dt
+from decimal import Decimal
+
+from pydantic import Field, field_serializer
+
+from services.pricing.prices.schemas import Range
+from shared.wire import Output
+
+
+class MarketCapQuery(Range):
+    """The query of market capitalisations: a day belongs to the range if its first instant does."""
+
+    limit: int = Field(default=100, ge=1, le=500, description="At most this many rows.")
+    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.", max_length=1000)
+
+
+class MarketCapOut(Output):
+    """One day's market capitalisation."""
+
+    date: dt.date = Field(examples=["2026-01-31"])
+    market_cap_usd: Decimal = Field(description="As the source gave it.", examples=["1394938121675.859863281250000000"])
+    observed_at: dt.datetime = Field(description="The moment it is of.", examples=["2026-01-31T20:00:01Z"])
+    provenance: str = Field(
+        description="`observed` live; `vendor-history`: of a day that was missed; `sample`: generated.",
+        examples=["observed"],
+    )
+
+    @field_serializer("market_cap_usd")
+    def _plain(self, value: Decimal) -> str:
+        return format(value, "f")
+
+
+class MarketCapList(Output):
+    """A page of market capitalisations, oldest first."""
+
+    dataset: str = Field(examples=["BTC"])
+    currency: str = Field(default="USD", examples=["USD"])
+    source: str | None = Field(description="coincap or sample; null while nothing is stored.", examples=["coincap"])
+    data: list[MarketCapOut]
+    next_cursor: str | None = Field(default=None, examples=[None])

@@ -1,0 +1,54 @@
+"""What can be done with market capitalisations: record a day, list days, tell what is held."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from services.pricing.market_caps import policy
+from services.pricing.market_caps.entities import MarketCap
+from services.pricing.market_caps.repository import MarketCapRepository
+from shared.clock import Clock
+
+
+class MarketCapService:
+    """The use cases of market capitalisations, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._caps = MarketCapRepository(session)
+
+    def record(self, dataset: str, day: date, cap: Decimal, *, observed_at: datetime, provenance: str) -> bool:
+        """Write a day's value unless one of the same or a better provenance stands there; whether it was written.
+
+        The first real value takes the place of all sample ones, and a sample one never stands among real ones.
+        """
+        held = policy.source_of(self._caps.any_provenance(dataset))
+        offered = policy.source_of(provenance)
+        if held == policy.SAMPLE and offered != policy.SAMPLE:
+            self._caps.delete(dataset, provenance=policy.SAMPLE)
+        elif held is not None and held != offered:
+            return False
+        row = MarketCap(
+            dataset=dataset,
+            date=day,
+            market_cap_usd=cap,
+            observed_at=observed_at,
+            provenance=provenance,
+            recorded_at=self._clock.now(self._session),
+        )
+        return self._caps.write(row, over=policy.worse_than(provenance))
+
+    def held(self, day: date) -> dict[str, str]:
+        """The provenance of what is held for a day, by dataset."""
+        return self._caps.provenances(day)
+
+    def page(self, dataset: str, *, start: date, end: date, limit: int) -> Sequence[MarketCap]:
+        """At most `limit` days in [start, end), oldest first."""
+        return self._caps.page(dataset, start=start, end=end, limit=limit)
+
+    def source(self, dataset: str) -> str | None:
+        """Whose values the dataset's are, if there are any."""
+        return policy.source_of(self._caps.any_provenance(dataset))

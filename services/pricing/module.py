@@ -1,0 +1,19 @@
+"""The pricing's table of contents."""
+
+from services.pricing.database import job_runs, metadata
+from services.pricing.feeds import controller as feeds
+from services.pricing.feeds.jobs import jobs
+from services.pricing.market_caps import controller as market_caps
+from services.pricing.prices import controller as prices
+from services.pricing.settings import PricingSettings
+from shared.module import Module
+
+module = Module(
+    name="pricing",
+    settings=PricingSettings,
+    metadata=metadata,
+    controllers=(prices.router, market_caps.router, feeds.router),
+    neighbours=("entitlements", "catalog"),
+    job_runs=job_runs,
+    jobs=jobs,
+)

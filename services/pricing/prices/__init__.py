@@ -1,0 +1,1 @@
+"""Prices: series of bars, their revisions, and what is missing in them."""

@@ -1,0 +1,61 @@
+"""The tables of the prices."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, Numeric
+from sqlmodel import Field
+
+from services.pricing.database import Base
+from shared.database import UtcDateTime
+
+
+class Series(Base, table=True):
+    """All prices of a dataset at one frequency, from one source; `version` rises with every visible change.
+
+    `1mo` is not stored: it is computed from `1d`.
+    """
+
+    __tablename__ = "series"
+    __table_args__ = (
+        CheckConstraint("frequency in ('1h', '1d')", name="frequency"),
+        CheckConstraint("source in ('coincap', 'sample', 'imported')", name="source"),
+    )
+
+    dataset: str = Field(primary_key=True)
+    frequency: str = Field(primary_key=True)
+    source: str
+    version: int
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Price(Base, table=True):
+    """One bar, by its start; numeric without precision keeps the source's digits, trailing zeros too.
+
+    `recorded_at` is when the source was asked; from the end of the bar's period on, the price is final.
+    """
+
+    __tablename__ = "prices"
+    __table_args__ = (
+        CheckConstraint("frequency in ('1h', '1d')", name="frequency"),
+        CheckConstraint("price_usd > 0 and price_usd < 'Infinity'", name="price"),
+    )
+
+    dataset: str = Field(primary_key=True)
+    frequency: str = Field(primary_key=True)
+    timestamp: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    price_usd: Decimal = Field(sa_type=Numeric)
+    recorded_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class PriceRevision(Base, table=True):
+    """What a price was from `recorded_at` until another took its place at `superseded_at`."""
+
+    __tablename__ = "price_revisions"
+
+    dataset: str = Field(primary_key=True)
+    frequency: str = Field(primary_key=True)
+    timestamp: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    superseded_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    price_usd: Decimal = Field(sa_type=Numeric)
+    recorded_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,89 @@
+"""Reads and writes the rows of the prices."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from services.pricing.prices import statements
+from services.pricing.prices.entities import Price, PriceRevision, Series
+from services.pricing.prices.schemas import Chunk, Format, Sample, Window
+
+STORED = {"1h": "1h", "1d": "1d", "1mo": "1d"}
+PERIODS = {"1h": "1 hour", "1d": "1 day", "1mo": "1 month"}
+UNITS = {"1h": "hour", "1d": "day", "1mo": "month"}
+
+
+class PriceRepository:
+    """The series and their prices in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def allow_long_work(self) -> None:
+        """A batch takes longer than the two seconds that an answer may take, and waits for another batch."""
+        self._session.execute(text("set local statement_timeout = '60s'"))
+        self._session.execute(text("set local lock_timeout = '60s'"))
+
+    def find_series(self, dataset: str, frequency: str) -> Series | None:
+        """The series, if anything was ever stored of it."""
+        return self._session.get(Series, (dataset, STORED[frequency]), populate_existing=True)
+
+    def lock_series(self, dataset: str, frequency: str, *, source: str, now: datetime) -> Series:
+        """The series, made when there is none, held until the transaction ends: one batch after another."""
+        new = {"dataset": dataset, "frequency": frequency, "source": source, "version": 0, "updated_at": now}
+        self._session.execute(insert(Series).values(new).on_conflict_do_nothing())
+        held = select(Series).where(col(Series.dataset) == dataset, col(Series.frequency) == frequency)
+        return self._session.scalars(held.with_for_update().execution_options(populate_existing=True)).one()
+
+    def change_series(self, dataset: str, frequency: str, *, source: str, now: datetime) -> None:
+        """Note that what can be read of the series has changed."""
+        values = {"source": source, "version": Series.version + 1, "updated_at": now}
+        which = (col(Series.dataset) == dataset, col(Series.frequency) == frequency)
+        self._session.execute(update(Series).where(*which).values(values))
+
+    def clear(self, dataset: str, frequency: str) -> None:
+        """Delete all prices of a series, and what they once were."""
+        for table in (Price, PriceRevision):
+            which = (col(table.dataset) == dataset, col(table.frequency) == frequency)
+            self._session.execute(delete(table).where(*which))
+
+    def merge(
+        self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime
+    ) -> Mapping[str, int]:
+        """Store a batch in one statement; counts `inserted`, `revised`, `unchanged`, and `closed` of the last."""
+        batch = {
+            "timestamps": ",".join(sample.timestamp.isoformat() for sample in samples),
+            "prices": ",".join(format(sample.price, "f") for sample in samples),
+            "seen_at": seen_at,
+        }
+        return self._one(statements.MERGE, dataset, frequency, **batch)
+
+    def last_final(self, dataset: str, frequency: str) -> datetime | None:
+        """The start of the last bar that is final."""
+        found: datetime | None = self._session.execute(
+            text(statements.LAST_FINAL), _parameters(dataset, frequency)
+        ).scalar()
+        return found
+
+    def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
+        """The first `limit` bars of a window, rendered by Postgres."""
+        statement = statements.reading(window.frequency, format_)
+        bounds = {"start": window.start, "end": window.end, "limit": limit}
+        return Chunk(**self._one(statement, window.dataset, window.frequency, **bounds))
+
+    def coverage(self, dataset: str, frequency: str) -> Mapping[str, Any]:
+        """`rows`, `first`, `last`, and the `starts` and `ends` of what is missing between them."""
+        return self._one(statements.GAPS, dataset, frequency, unit=UNITS[frequency])
+
+    def _one(self, statement: str, dataset: str, frequency: str, **values: Any) -> Mapping[str, Any]:
+        row = self._session.execute(text(statement), _parameters(dataset, frequency) | values).one()
+        return dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's documented way to a row's names
+
+
+def _parameters(dataset: str, frequency: str) -> dict[str, Any]:
+    return {"dataset": dataset, "frequency": STORED[frequency], "period": PERIODS[frequency]}

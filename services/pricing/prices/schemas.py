@@ -1,0 +1,128 @@
+"""Prices and coverage on the wire, and the values they are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from shared.wire import Input, Instant, Output
+
+Frequency = Literal["1h", "1d", "1mo"]
+Format = Literal["json", "csv"]
+Counts = Mapping[str, int]
+
+
+class Sample(Protocol):
+    """A price at the start of a bar; aware UTC, on the grid of its frequency."""
+
+    @property
+    def timestamp(self) -> datetime:
+        """The start of the bar."""
+        ...
+
+    @property
+    def price(self) -> Decimal:
+        """USD, with the digits that the source gave."""
+        ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which bars: those of one series that start in [start, end)."""
+
+    dataset: str
+    frequency: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Bars of a window, rendered: the first ones, up to `last`; whether more follow; and whose prices they are."""
+
+    body: str
+    last: datetime | None
+    more: bool
+    source: str | None
+
+
+class Range(Input):
+    """A half-open range of time."""
+
+    start: Instant | None = Field(default=None, description="From this instant on; a date, or a datetime with zone.")
+    end: Instant | None = Field(default=None, description="Before this instant.")
+
+    @field_validator("end")
+    @classmethod
+    def _follows(cls, end: datetime | None, info: ValidationInfo) -> datetime | None:
+        start = info.data.get("start")
+        if end is not None and start is not None and end <= start:
+            raise ValueError("an instant after `start`")
+        return end
+
+
+class PriceQuery(Range):
+    """The query of a price read."""
+
+    frequency: Frequency = Field(description="1h, 1d, or 1mo: calendar months in UTC, computed from 1d.")
+    limit: int = Field(default=1000, ge=1, le=10_000, description="At most this many rows; csv: all unless given.")
+    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.", max_length=1000)
+    format: Format | None = Field(default=None, description="json, unless `Accept` or this says csv.")
+
+
+class PriceOut(Output):
+    """A bar, by its start; the five last fields stand in 1mo only and are over the month's daily samples."""
+
+    timestamp: datetime = Field(examples=["2026-01-31T20:00:00Z"])
+    price_usd: str = Field(description="As the source gave it; 1mo: the last daily sample.", examples=["78621.1203"])
+    final: bool = Field(description="Recorded when the period was over; 1mo: with its last day.")
+    open_usd: str = Field(default="", description="1mo: the first daily sample.", examples=["78810.5"])
+    high_usd: str = Field(default="", description="1mo: the highest.", examples=["97860.6"])
+    low_usd: str = Field(default="", description="1mo: the lowest.", examples=["75719.9"])
+    mean_usd: str = Field(
+        default="",
+        description="1mo: the exact mean, rounded half to even, always with 18 decimals.",
+        examples=["88640.123456789012345678"],
+    )
+    samples: int = Field(default=0, description="1mo: how many days are stored.", examples=[31])
+
+
+class PriceList(Output):
+    """A page of bars, oldest first."""
+
+    dataset: str = Field(examples=["BTC"])
+    frequency: str = Field(examples=["1h"])
+    currency: str = Field(examples=["USD"])
+    source: str | None = Field(description="coincap, sample or imported; null while nothing is stored.")
+    data: list[PriceOut]
+    next_cursor: str | None = Field(default=None, examples=[None])
+
+
+class Gap(Output):
+    """Bars that are not stored, in [start, end)."""
+
+    start: datetime
+    end: datetime
+    missing: int = Field(description="How many bars.", examples=[12])
+
+
+class Coverage(Output):
+    """What is stored of one frequency."""
+
+    frequency: str = Field(examples=["1d"])
+    first: datetime | None = Field(description="The first bar.")
+    last: datetime | None = Field(description="The last bar.")
+    rows: int
+    gaps: list[Gap] = Field(description="What is missing between them; nothing is ever filled in.")
+    updated_at: datetime | None = Field(description="When a price was last added, revised or became final.")
+    source: str | None = Field(description="coincap, sample or imported; null while nothing is stored.")
+
+
+class CoverageList(Output):
+    """What is stored of a dataset, for each frequency on offer."""
+
+    dataset: str = Field(examples=["BTC"])
+    data: list[Coverage]

@@ -1,0 +1,98 @@
+"""What can be done with prices: load, read, tell what is covered."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from services.pricing.prices import policy
+from services.pricing.prices.errors import SeriesHasOtherSource
+from services.pricing.prices.repository import PriceRepository
+from services.pricing.prices.schemas import Chunk, Counts, Coverage, Format, Gap, Sample, Window
+from shared.clock import Clock
+
+NOTHING: Counts = {"inserted": 0, "revised": 0, "unchanged": 0}
+
+
+class PriceService:
+    """The use cases of prices, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        self._prices = PriceRepository(session)
+
+    def load(
+        self,
+        dataset: str,
+        frequency: str,
+        source: str,
+        samples: Sequence[Sample],
+        *,
+        seen_at: datetime | None = None,
+        replace: bool = False,
+    ) -> Counts:
+        """Store samples with unique timestamps and count them as `inserted`, `revised` and `unchanged`.
+
+        `seen_at` is when the source was asked (now, unless said): it decides what is final, and older news never
+        overwrites newer. The sample gives way to any other source, `replace` makes any series give way; otherwise
+        raises SeriesHasOtherSource. An empty batch changes nothing.
+        """
+        if not samples:
+            return NOTHING
+        self._prices.allow_long_work()
+        now = self._clock.now(self._session)
+        stored = self._prices.lock_series(dataset, frequency, source=source, now=now).source
+        step = _admit(dataset, frequency, stored=stored, offered=source, replace=replace)
+        if step == "replace":
+            self._prices.clear(dataset, frequency)
+        counts = dict(self._prices.merge(dataset, frequency, samples, seen_at=seen_at or now))
+        closed = counts.pop("closed")  # the same price, but final from now on: readers see that too
+        if step == "replace" or closed or counts["unchanged"] < len(samples):
+            self._prices.change_series(dataset, frequency, source=source, now=now)
+        return counts
+
+    def resume(self, dataset: str, frequency: str, source: str) -> datetime | None:
+        """The last final bar that this source brought, if any; raises SeriesHasOtherSource like `load`."""
+        series = self._prices.find_series(dataset, frequency)
+        stored = series.source if series else None
+        if _admit(dataset, frequency, stored=stored, offered=source) == "replace":
+            return None
+        return self._prices.last_final(dataset, frequency)
+
+    def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
+        """The first `limit` bars of a window, rendered."""
+        return self._prices.read(_whole_months(window), format_=format_, limit=limit)
+
+    def coverage(self, dataset: str, frequencies: Iterable[str]) -> list[Coverage]:
+        """What is stored of each frequency, and what is missing."""
+        return [self._covered(dataset, frequency) for frequency in frequencies]
+
+    def _covered(self, dataset: str, frequency: str) -> Coverage:
+        series = self._prices.find_series(dataset, frequency)
+        found = self._prices.coverage(dataset, frequency)
+        holes = zip(found["starts"] or (), found["ends"] or (), strict=True)
+        return Coverage(
+            frequency=frequency,
+            first=found["first"],
+            last=found["last"],
+            rows=found["rows"],
+            gaps=[Gap(start=a, end=b, missing=policy.bars_between(frequency, a, b)) for a, b in holes],
+            updated_at=series.updated_at if series else None,
+            source=series.source if series else None,
+        )
+
+
+def _admit(dataset: str, frequency: str, *, stored: str | None, offered: str, replace: bool = False) -> str:
+    step = policy.admit(stored, offered, replace=replace)
+    if step == "refuse":
+        raise SeriesHasOtherSource(dataset, frequency, stored=str(stored), offered=offered)
+    return step
+
+
+def _whole_months(window: Window) -> Window:
+    """For months, the days of those whose first instant lies in the window."""
+    if window.frequency != "1mo":
+        return window
+    start, end = policy.month_from(window.start), policy.month_from(window.end)
+    return Window(window.dataset, window.frequency, start, end)

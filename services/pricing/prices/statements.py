@@ -1,0 +1,114 @@
+"""The statements of the prices, as Postgres runs them: it merges whole batches and renders whole pages."""
+
+from services.pricing.prices.schemas import Format
+
+# A batch comes as two texts: the app role may not make temporary tables, and one parse in C is quicker than 100,000
+# values. The caller holds the series' row, so what is read here is what is written over.
+MERGE = """
+with incoming as materialized (
+    select * from unnest(string_to_array(:timestamps, ',')::timestamptz[], string_to_array(:prices, ',')::numeric[])
+        as bar (timestamp, price_usd)
+), judged as materialized (
+    select incoming.timestamp, incoming.price_usd, known.price_usd as old_price, known.recorded_at as old_recorded_at,
+        case
+            when known.timestamp is null then 'inserted'
+            when known.recorded_at > :seen_at then 'unchanged'
+            when known.price_usd <> incoming.price_usd then 'revised'
+            when known.recorded_at < known.timestamp + cast(:period as interval)
+                and known.timestamp + cast(:period as interval) <= :seen_at then 'closed'
+            else 'unchanged'
+        end as fate
+    from incoming left join pricing.prices as known
+        on known.dataset = :dataset and known.frequency = :frequency and known.timestamp = incoming.timestamp
+), kept as (
+    insert into pricing.price_revisions (dataset, frequency, timestamp, superseded_at, price_usd, recorded_at)
+    select :dataset, :frequency, timestamp, :seen_at, old_price, old_recorded_at from judged where fate = 'revised'
+), written as (
+    insert into pricing.prices (dataset, frequency, timestamp, price_usd, recorded_at)
+    select :dataset, :frequency, timestamp, price_usd, :seen_at from judged where fate <> 'unchanged'
+    on conflict (dataset, frequency, timestamp)
+        do update set price_usd = excluded.price_usd, recorded_at = excluded.recorded_at
+)
+select
+    count(*) filter (where fate = 'inserted') as inserted,
+    count(*) filter (where fate = 'revised') as revised,
+    count(*) filter (where fate in ('unchanged', 'closed')) as unchanged,
+    count(*) filter (where fate = 'closed') as closed
+from judged
+"""
+
+LAST_FINAL = """
+select timestamp from pricing.prices
+where dataset = :dataset and frequency = :frequency and recorded_at >= timestamp + cast(:period as interval)
+order by timestamp desc limit 1
+"""
+
+BARS = """
+    select timestamp, price_usd, recorded_at >= timestamp + cast(:period as interval) as final from pricing.prices
+    where dataset = :dataset and frequency = :frequency and timestamp >= :start and timestamp < :end
+    order by timestamp limit :limit + 1
+"""
+
+# numeric's own division rounds, and its round() takes halves away from zero: so the quotient is cut at 18 decimals
+# as an integer, and the remainder decides, a half going to the even neighbour
+MONTHS = """
+    select month as timestamp, price_usd, final, open_usd, high_usd, low_usd, samples,
+        0.000000000000000001 * (quotient + case
+            when 2 * (total - quotient * samples) > samples then 1
+            when 2 * (total - quotient * samples) = samples then mod(quotient, 2)
+            else 0
+        end) as mean_usd
+    from (select *, div(total, samples) as quotient from (
+        select date_trunc('month', timestamp, 'UTC') as month,
+            (array_agg(price_usd order by timestamp desc))[1] as price_usd,
+            (array_agg(price_usd order by timestamp))[1] as open_usd,
+            max(price_usd) as high_usd, min(price_usd) as low_usd,
+            count(*) as samples, sum(price_usd) * 1000000000000000000 as total,
+            bool_or(extract(day from (timestamp + interval '1 day') at time zone 'UTC') = 1
+                and recorded_at >= timestamp + interval '1 day') as final
+        from pricing.prices
+        where dataset = :dataset and frequency = '1d' and timestamp >= :start and timestamp < :end
+        group by 1 order by 1 limit :limit + 1
+    ) as days) as months
+"""
+
+STAMP = """to_char(timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
+ROWS = {
+    "csv": f"{STAMP} || ',' || price_usd || ',' || final",
+    "json": f"""'{{"timestamp":"' || {STAMP} || '","price_usd":"' || price_usd || '","final":' || final""",
+}
+MONTH_FIELDS = {
+    "csv": " || ',' || open_usd || ',' || high_usd || ',' || low_usd || ',' || mean_usd || ',' || samples",
+    "json": """ || ',"open_usd":"' || open_usd || '","high_usd":"' || high_usd || '","low_usd":"' || low_usd"""
+    """ || '","mean_usd":"' || mean_usd || '","samples":' || samples""",
+}
+ENDS = {"csv": " || E'\\n', ''", "json": " || '}', ','"}
+
+GAPS = """
+with points as (
+    select distinct date_trunc(:unit, timestamp, 'UTC') as timestamp from pricing.prices
+    where dataset = :dataset and frequency = :frequency
+), spaced as (
+    select timestamp, timestamp + cast(:period as interval) as due, lead(timestamp) over (order by timestamp) as next
+    from points
+)
+select count(*) as rows, min(timestamp) as first, max(timestamp) as last,
+    array_agg(due order by due) filter (where next > due) as starts,
+    array_agg(next order by due) filter (where next > due) as ends
+from spaced
+"""
+
+
+def reading(frequency: str, format_: Format) -> str:
+    """One statement, so one snapshot: the rendered rows, the last one's time, whether more follow, and the source."""
+    monthly = frequency == "1mo"
+    row = ROWS[format_] + (MONTH_FIELDS[format_] if monthly else "") + ENDS[format_]
+    return f"""
+        with bars as ({MONTHS if monthly else BARS}),
+        numbered as (select *, row_number() over (order by timestamp) as number from bars)
+        select coalesce(string_agg({row} order by timestamp) filter (where number <= :limit), '') as body,
+            max(timestamp) filter (where number <= :limit) as last,
+            count(*) > :limit as more,
+            (select source from pricing.series where dataset = :dataset and frequency = :frequency) as source
+        from numbered
+    """  # noqa: S608  # nothing but this module's own text is put in
