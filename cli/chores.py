@@ -10,8 +10,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from services.pricing.feeds.jobs import run_job
-from services.pricing.prices.imports import import_prices
 
 from cli.environment import operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
@@ -21,6 +19,8 @@ from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
 from gateway.settings import KeysSettings
 from services.catalog.settings import CatalogSettings
+from services.pricing.feeds.jobs import run_job
+from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
 from shared.database import Database

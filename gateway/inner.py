@@ -9,6 +9,7 @@ import uvicorn
 from shared.upstream import open_upstream
 
 KEYS = "asgi://gateway.keys.main"
+GRACE = 5
 
 
 class _Server(uvicorn.Server):
@@ -26,10 +27,19 @@ async def serve_keys(host: str, port: int) -> AsyncIterator[None]:
         return
     async with open_upstream(KEYS) as app:
         config = uvicorn.Config(
-            app, host=host, port=port, lifespan="off", log_config=None, access_log=False, server_header=False
+            app,
+            host=host,
+            port=port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve())
+        while not (server.started or task.done()):  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
         try:
             yield
         finally:

@@ -25,7 +25,7 @@ class Transport:
     def receive(self, deliver: Callable[[UUID], None], *, threads: int) -> dramatiq.Worker:
         """A worker that is not yet started, calling `deliver` with each id."""
 
-        @dramatiq.actor(actor_name="deliver", queue_name=self._queue, broker=self.broker, max_retries=0)
+        @dramatiq.actor(actor_name="deliver", queue_name=self._queue, broker=self.broker)
         def actor(event_id: str) -> None:
             deliver(UUID(event_id))
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 from apscheduler.triggers.cron import CronTrigger
-from sqlalchemy import Column, MetaData, Table, Text, UniqueConstraint, Uuid, func, select, update
+from sqlalchemy import Column, MetaData, Table, Text, UniqueConstraint, Uuid, func, or_, select, update
 from sqlalchemy import types as t
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
@@ -20,6 +20,13 @@ logger = structlog.get_logger(__name__)
 CATCH_UP = 30
 LEASE = timedelta(minutes=15)
 MAX_ATTEMPTS = 5
+
+
+class AlreadyRunning(Exception):
+    """This run is under way elsewhere; wait for it, or ask again when its lease of 15 minutes is over."""
+
+    def __str__(self) -> str:
+        return self.__doc__ or ""
 
 
 @dataclass(frozen=True)
@@ -123,14 +130,32 @@ class JobRuns:
             row = session.execute(claim.returning(table.c.id, table.c.job, table.c.slot)).first()
         return None if row is None else (row.id, self._jobs[row.job], row.slot)
 
+    def run_now(self, name: str, slot: datetime) -> Outcome:
+        """Run one slot here, also one that was done; raises AlreadyRunning, and whatever the job fails with."""
+        table, now = self._table, func.clock_timestamp()
+        values = {"attempts": table.c.attempts + 1, "state": "running", "started_at": now, "due_at": now + LEASE}
+        with self._database.transaction() as session:
+            run_id = request_run(session, table, name, slot)
+            free = or_(table.c.state != "running", table.c.due_at <= now)
+            claim = update(table).where(table.c.id == run_id, free).values(**values, finished_at=None)
+            if session.execute(claim.returning(table.c.id)).first() is None:
+                raise AlreadyRunning
+        return self._attempt(run_id, self._jobs[name], slot)
+
     def _run(self, run_id: UUID, job: Job, slot: datetime) -> None:
         try:
-            outcome = job.run(slot)
-        except Exception as error:
+            self._attempt(run_id, job, slot)
+        except Exception:
             logger.exception("job failed", job=job.name, slot=slot.isoformat())
+
+    def _attempt(self, run_id: UUID, job: Job, slot: datetime) -> Outcome:
+        try:
+            outcome = job.run(slot)
+        except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
             self._finish(run_id, "failed", {}, f"{type(error).__name__}: {error}"[:2000])
-        else:
-            self._finish(run_id, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
+            raise
+        self._finish(run_id, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
+        return outcome
 
     def _finish(self, run_id: UUID, state: str, counts: dict[str, int], error: str | None) -> None:
         """Record the outcome; what is not done is due again after a while that grows with each attempt."""

@@ -6,9 +6,10 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 PREFIX = "TICKGATE_"
+NO_JSON = "this is not JSON"
 
 
 class SettingsMissing(Exception):
@@ -18,11 +19,15 @@ class SettingsMissing(Exception):
 class FileSource(PydanticBaseSettingsSource):
     """Reads `TICKGATE_<NAME>_FILE`: how containers and orchestrators hand over secrets."""
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The content of the file that the environment names for this field, without its last newline."""
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        value = Path(path).read_text().strip() if path else None
-        return value, field_name, value is not None and value.startswith(("{", "["))
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        try:
+            value = Path(path).read_text().strip() if path else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsMissing(f"{variable}: the file cannot be read: {type(error).__name__}") from None
+        return value, field_name, self.field_is_complex(field)
 
     def __call__(self) -> dict[str, Any]:
         """All values that come from files."""
@@ -30,8 +35,14 @@ class FileSource(PydanticBaseSettingsSource):
         for name, info in self.settings_cls.model_fields.items():
             value, key, is_json = self.get_field_value(info, name)
             if value is not None:
-                found[key] = self.decode_complex_value(name, info, value) if is_json else value
+                found[key] = self._parsed(name, info, value) if is_json else value
         return found
+
+    def _parsed(self, name: str, info: FieldInfo, value: str) -> Any:
+        try:
+            return self.decode_complex_value(name, info, value)
+        except ValueError:
+            raise SettingsMissing(f"{PREFIX}{name.upper()}_FILE: {NO_JSON}") from None
 
 
 class Settings(BaseSettings):
@@ -64,6 +75,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
             raise SettingsMissing("\n".join(lines)) from None
+        except SettingsError as error:  # its message names the field in quotes
+            field = str(error).split('"')[1]
+            raise SettingsMissing(f"{PREFIX}{field.upper()}: {NO_JSON}") from None
 
 
 class ServiceSettings(Settings):

@@ -67,7 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[REDIS] = redis_url
     stores = Stores(os.environ[TEMPLATE], redis_url)
     ready = [s for s in SCHEMAS if list((ROOT / "migrations" / s).glob("0*.py"))]  # WIP until all four exist
-    migrate(OperatorSettings(**{k.removeprefix("TICKGATE_").lower(): v for k, v in stores.environment().items()}), ready)
+    migrate(
+        OperatorSettings(**{k.removeprefix("TICKGATE_").lower(): v for k, v in stores.environment().items()}), ready
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

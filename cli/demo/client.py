@@ -1,15 +1,15 @@
 """Makes the demo's calls and shows each: who, which call, what came back."""
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.syntax import Syntax
+from rich.markup import escape
 
 PATIENCE = 30.0
+SHOWN = 400
 
 
 class StepFailed(Exception):
@@ -32,7 +32,7 @@ class Storyteller:
 
     def say(self, text: str) -> None:
         """A remark below a step."""
-        self._console.print(f"   {text}")
+        self._console.print(f"   {text}", soft_wrap=True)
 
     def call(
         self, who: str, method: str, path: str, *, expect: int, body: Any = None, show: bool = True
@@ -45,10 +45,8 @@ class Storyteller:
                 f"{method} {path} as {who}: {expect} was promised, {answer.status_code} came: {answer.text}"
             )
         if show and answer.content:
-            text = json.dumps(answer.json(), indent=None)
-            self._console.print(
-                Syntax(text[:400] + (" …" if len(text) > 400 else ""), "json", word_wrap=True, padding=(0, 3))
-            )
+            text = answer.text
+            self.say(f"[dim]{escape(text[:SHOWN])}{' …' if len(text) > SHOWN else ''}[/]")
         return answer
 
     def until(self, who: str, path: str, found: Callable[[Any], Any], what: str) -> Any:

@@ -35,6 +35,7 @@ class Running:
     """A gateway that listens, and a key of each role."""
 
     url: str
+    inner_url: str
     keys: dict[str, str]
     stores: Stores
 
@@ -42,6 +43,14 @@ class Running:
         """One call, with the key of a role or with none."""
         headers = {**({"X-API-Key": self.keys[role]} if role else {}), **options.pop("headers", {})}  # type: ignore[dict-item]
         return httpx.request(method, self.url + path, headers=headers, **options)  # type: ignore[arg-type]
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager
@@ -97,8 +106,9 @@ def gateway(told: GatewaySettings, module_stores: Stores) -> Iterator[Running]:
     """A gateway that listens, before real services."""
     with key_service(module_stores) as service:
         keys = {role: service.create(name=f"the {role}", role=role, by=CLI).key for role in ("quant", "ops", "admin")}
-    with listening(create_gateway(told, NEAR_ROUTES)) as url:
-        yield Running(url, keys, module_stores)
+    port = free_port()
+    with listening(create_gateway(told.model_copy(update={"internal_port": port}), NEAR_ROUTES)) as url:
+        yield Running(url, f"http://127.0.0.1:{port}", keys, module_stores)
 
 
 @pytest.fixture
@@ -117,12 +127,3 @@ def keys(session: Session) -> KeyService:
 def admin(keys: KeyService) -> NewApiKeyOut:
     """An admin's key in that transaction."""
     return keys.create(name="the first admin", role="admin", by=CLI)
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -35,6 +35,7 @@ class Access:
     until: datetime | None = None
     request: UUID | None = None
     reason: str | None = None
+    starts_at: datetime | None = None
     ended_at: datetime | None = None
     reapply_after: datetime | None = None
 
@@ -47,7 +48,7 @@ class Access:
 def access_of(grant: Grant | None, items: Sequence[RequestItem], now: datetime) -> Access:
     """Access from a cell's newest grant and its newest items: a running grant allows; else an undecided item
     explains the denial, else the latest fact."""
-    facts = [_from_item(item, now) for item in items]
+    facts = [_from_item(item, now) for item in items if item.status != "approved"]  # its grant tells
     if grant is not None:
         granted = _from_grant(grant, now)
         if granted[1].allowed:
@@ -63,7 +64,10 @@ def _from_grant(grant: Grant, now: datetime) -> tuple[datetime, Access]:
     """The instant of the fact and what it means."""
     status = status_of(grant, now)
     if status in ("active", "scheduled"):
-        return grant.created_at, Access(status, grant=grant.id, until=grant.ends_at, request=grant.request_id)
+        access = Access(
+            status, grant=grant.id, until=grant.ends_at, request=grant.request_id, starts_at=grant.starts_at
+        )
+        return grant.created_at, access
     ended_at = grant.closed_at or grant.ends_at or now
     state: State = "trial-ended" if status == "ended" and grant.kind == "trial" else _ended(status)
     return ended_at, Access(state, grant=grant.id, request=grant.request_id, reason=grant.close_note, ended_at=ended_at)
@@ -76,5 +80,5 @@ def _ended(status: str) -> State:
 def _from_item(item: RequestItem, now: datetime) -> tuple[datetime, Access]:
     status = item_status(item, now)
     at = item.decided_at or min(item.lapse_at, now)
-    state: State = "never-requested" if status in ("withdrawn", "approved") else status  # type: ignore[assignment]
+    state: State = "never-requested" if status == "withdrawn" else status  # type: ignore[assignment]
     return at, Access(state, request=item.request_id, reason=item.reason, reapply_after=reapply_after(item))

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.entitlements.grants.schemas import Frequency, Symbol
 from shared.wire import Input, Output
 
 
@@ -11,8 +12,8 @@ class AccessQuery(Input):
     """Which cell; without a frequency, any of the dataset's."""
 
     account: UUID
-    dataset: str
-    frequency: str | None = None
+    dataset: Symbol
+    frequency: Frequency | None = None
 
 
 class Refusal(Output):

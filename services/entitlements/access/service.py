@@ -73,6 +73,7 @@ def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: d
         "granted_frequencies": sorted(grant.frequency for grant in active),
         "request": str(access.request) if access.request else None,
         "reason": access.reason,
+        "starts_at": instant_text(access.starts_at),
         "ended_at": instant_text(access.ended_at),
         "reapply_after": instant_text(access.reapply_after),
         "remedy": _remedy(access, query, now),

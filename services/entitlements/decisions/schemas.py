@@ -64,3 +64,7 @@ class Decision(Verdict):
             return self.decisions
         shared = self.model_dump(exclude={"decisions", "note"}, exclude_none=True)
         return [ItemVerdict.model_validate({"frequency": frequency, **shared}) for frequency in undecided]
+
+    def pointer(self, verdict: ItemVerdict) -> str:
+        """Where in the body the terms of this outcome stand."""
+        return "" if self.decisions is None else f"/decisions/{self.decisions.index(verdict)}"

@@ -44,7 +44,7 @@ class DecisionService:
         items = {item.frequency: item for item in self._requests.lock_items(request_id)}
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now)
-        outcomes = [self._settle(request, items[v.frequency], v, note=decision.note, by=by, now=now) for v in verdicts]
+        outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now) for v in verdicts]
         self._announce(request, outcomes, by)
 
     def _settle(
@@ -52,16 +52,18 @@ class DecisionService:
         request: AccessRequest,
         item: RequestItem,
         verdict: ItemVerdict,
+        decision: Decision,
         *,
-        note: str | None,
         by: Principal,
         now: datetime,
     ) -> dict[str, Any]:
         grant = None
         if verdict.outcome == "approve":
-            term = term_of(verdict, now, asked_days=request.duration_days, asked_trial=request.trial)
+            at = decision.pointer(verdict)
+            term = term_of(verdict, now, asked_days=request.duration_days, asked_trial=request.trial, at=at)
             grant = self._grants.give(_grant(item, term, verdict, by, now), now)
-        self.close(item, grant, reason=verdict.reason, reason_code=verdict.reason_code, note=note, by=by, now=now)
+        why = {"reason": verdict.reason, "reason_code": verdict.reason_code, "note": decision.note}
+        self.close(item, grant, **why, by=by, now=now)
         return _outcome(item.frequency, grant, verdict)
 
     def close(

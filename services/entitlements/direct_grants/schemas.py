@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from services.entitlements.grants.schemas import OpsGrantOut, Terms
+from services.entitlements.grants.schemas import OpsGrantOut, Symbol, Terms
 from services.entitlements.requests.schemas import Frequencies
 from shared.wire import Output, Text
 
@@ -13,7 +13,7 @@ class DirectGrant(Terms):
     """To whom, for what, for how long and why."""
 
     account: UUID
-    dataset: str = Field(min_length=1, max_length=12, pattern=r"^[A-Z0-9]+$", examples=["BTC"])
+    dataset: Symbol = Field(examples=["BTC"])
     frequencies: Frequencies
     reason: Text = Field(examples=["Signed contract"])
 

@@ -17,6 +17,8 @@ from services.entitlements.grants.policy import term_of
 from services.entitlements.grants.schemas import GrantOut, as_json
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
+from services.entitlements.requests.entities import RequestItem
+from services.entitlements.requests.policy import is_undecided
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.service import check_offered
 from services.entitlements.requests.source import Offer
@@ -46,15 +48,18 @@ class DirectGrantService:
             raise SelfDecision
         check_offered(offer, wanted.frequencies)
         self._accounts.meet(account.id, name=account.name, role=account.role)
+        asked = self._requests.lock_undecided(wanted.account, wanted.dataset, wanted.frequencies)
         now = self._clock.now(self._session)
         self._requests.write_lapsed(wanted.account, wanted.dataset, wanted.frequencies, now)
-        given = [self._give_one(wanted, frequency, by, now) for frequency in wanted.frequencies]
+        open_ = {item.frequency: item for item in asked if is_undecided(item, now)}
+        given = [self._give_one(wanted, frequency, open_.get(frequency), by, now) for frequency in wanted.frequencies]
         described = self._grants.describe(given, by)
         self._announce(wanted, described, by)
         return described
 
-    def _give_one(self, wanted: DirectGrant, frequency: str, by: Principal, now: datetime) -> Grant:
-        asked = self._requests.lock_undecided(wanted.account, wanted.dataset, frequency)
+    def _give_one(
+        self, wanted: DirectGrant, frequency: str, asked: RequestItem | None, by: Principal, now: datetime
+    ) -> Grant:
         grant = new_grant(
             account=wanted.account,
             dataset=wanted.dataset,

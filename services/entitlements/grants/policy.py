@@ -32,25 +32,28 @@ class Term:
     ends_at: datetime | None
 
 
-def term_of(terms: Terms, now: datetime, *, asked_days: int | None = None, asked_trial: bool = False) -> Term:
+def term_of(
+    terms: Terms, now: datetime, *, asked_days: int | None = None, asked_trial: bool = False, at: str = ""
+) -> Term:
     """The term that a decision at `now` gives; raises InvalidInput for one that is past or too long.
 
     What is not said is what was asked, else the default of the kind; what was asked is capped at the kind's maximum.
+    `at` is the JSON Pointer of the terms in the body.
     """
     trial = asked_trial if terms.trial is None else terms.trial
     starts_at = terms.starts_at or now
     if starts_at < now:
-        raise invalid("body", "/starts_at", "an instant that is not past")
+        raise invalid("body", f"{at}/starts_at", "an instant that is not past")
     if terms.no_end:
         if trial:
-            raise invalid("body", "/no_end", "a trial ends")
+            raise invalid("body", f"{at}/no_end", "a trial ends")
         return Term(kind="standard", starts_at=starts_at, ends_at=None)
     longest = timedelta(days=TRIAL_DAYS if trial else MAX_DAYS)
     asked = min(timedelta(days=asked_days or (TRIAL_DAYS if trial else STANDARD_DAYS)), longest)
     ends_at = terms.ends_at or starts_at + (timedelta(days=terms.duration_days) if terms.duration_days else asked)
     if ends_at <= starts_at:
-        raise invalid("body", "/ends_at", "an instant after the start")
+        raise invalid("body", f"{at}/ends_at", "an instant after the start")
     if ends_at - starts_at > longest:
-        field = "/ends_at" if terms.ends_at else "/duration_days"
+        field = f"{at}/ends_at" if terms.ends_at else f"{at}/duration_days"
         raise invalid("body", field, f"at most {longest.days} days for this kind of grant")
     return Term(kind="trial" if trial else "standard", starts_at=starts_at, ends_at=ends_at)

@@ -1,6 +1,7 @@
 """Reads and writes grants' rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import eq, gt, lt
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.schemas import GrantsQuery
+
+Comparison = Callable[[Any, Any], Any]
 
 
 class GrantRepository:
@@ -54,16 +57,16 @@ class GrantRepository:
 
     def page(self, query: GrantsQuery, *, account: UUID | None, after: UUID | None, limit: int) -> Sequence[Grant]:
         """Grants that match the query, oldest first; `account` narrows what the caller may see."""
-        wanted: list[tuple[object, Any]] = [
-            (account, Grant.account == account),
-            (query.account, Grant.account == query.account),
-            (query.dataset, Grant.dataset == query.dataset),
-            (query.frequency, Grant.frequency == query.frequency),
-            (query.ending_before, col(Grant.ends_at) < query.ending_before),
-            (query.status, _status() == query.status),
-            (after, col(Grant.id) > after),
+        wanted: list[tuple[Any, Comparison, object]] = [
+            (col(Grant.account), eq, account),
+            (col(Grant.account), eq, query.account),
+            (col(Grant.dataset), eq, query.dataset),
+            (col(Grant.frequency), eq, query.frequency),
+            (col(Grant.ends_at), lt, query.ending_before),
+            (_status(), eq, query.status),
+            (col(Grant.id), gt, after),
         ]
-        conditions = [condition for given, condition in wanted if given is not None]
+        conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
         return self._session.scalars(select(Grant).where(*conditions).order_by(col(Grant.id)).limit(limit)).all()
 
     def flush(self) -> None:

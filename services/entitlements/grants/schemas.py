@@ -11,6 +11,7 @@ from shared.wire import Input, Instant, Output, Text
 
 Frequency = Literal["1m", "1h", "1d", "1mo"]
 GrantStatus = Literal["scheduled", "active", "ended", "revoked", "superseded", "relinquished", "retired"]
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,12}$")]
 Days = Annotated[int, Field(ge=1, le=730, examples=[90])]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
@@ -43,7 +44,7 @@ class GrantsQuery(Page):
 
     status: GrantStatus | None = None
     account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
-    dataset: str | None = Field(default=None, max_length=12)
+    dataset: Symbol | None = None
     frequency: Frequency | None = None
     ending_before: Instant | None = Field(default=None, description="Only those that end before this instant.")
 

@@ -32,7 +32,7 @@ def create_request(
     requests: Requests,
     caller: Caller,
     response: Response,
-) -> RequestOut:
+) -> OpsRequestOut | RequestOut:
     """Asks for one or more frequencies of a dataset. Those already granted or pending come back in `skipped`."""
     request = requests.create(new, offer, caller)
     response.headers["Location"] = f"/v1/access-requests/{request.id}"

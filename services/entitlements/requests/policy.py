@@ -38,8 +38,13 @@ def awaiting(items: Sequence[RequestItem], now: datetime) -> str | None:
     return "quant" if "needs-info" in states else None
 
 
-def reapply_after(item: RequestItem) -> datetime | None:
-    """From when a refused cell may be asked for again; None where nothing stands in the way."""
+def reapply_after(item: RequestItem, granted_at: datetime | None = None) -> datetime | None:
+    """From when a refused cell may be asked for again; None where nothing stands in the way.
+
+    A grant that was given after the refusal, at `granted_at`, took its place.
+    """
     if item.status != "refused" or item.outcome_by == "rule" or item.decided_at is None:
+        return None
+    if granted_at is not None and granted_at >= item.decided_at:
         return None
     return item.decided_at + REAPPLY_AFTER

@@ -1,18 +1,22 @@
 """Reads and writes the rows of requests and items."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from operator import eq, gt
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem
 from services.entitlements.requests.schemas import RequestsQuery
+
+SHORTEST_FIRST = ("1m", "1h", "1d", "1mo")
+Comparison = Callable[[Any, Any], Any]
 
 
 class RequestRepository:
@@ -36,9 +40,10 @@ class RequestRepository:
         return self._session.get(AccessRequest, request)
 
     def items(self, requests: Iterable[UUID]) -> Sequence[RequestItem]:
-        """The items of these requests."""
-        query = select(RequestItem).where(col(RequestItem.request_id).in_(set(requests))).order_by(col(RequestItem.id))
-        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+        """The items of these requests, shortest frequency first."""
+        query = select(RequestItem).where(col(RequestItem.request_id).in_(set(requests)))
+        found = self._session.scalars(query.execution_options(populate_existing=True)).all()
+        return sorted(found, key=lambda item: SHORTEST_FIRST.index(item.frequency))
 
     def lock_items(self, request: UUID) -> Sequence[RequestItem]:
         """The request's items, held until the transaction ends; always in the same order."""
@@ -49,23 +54,23 @@ class RequestRepository:
         """The undecided items of these cells; some may have lapsed unwritten."""
         return self._session.scalars(self._cell(account, dataset, frequencies).where(_is_undecided())).all()
 
-    def lock_undecided(self, account: UUID, dataset: str, frequency: str) -> RequestItem | None:
-        """The cell's undecided item, held until the transaction ends."""
-        query = self._cell(account, dataset, [frequency]).where(_is_undecided()).with_for_update()
-        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+    def lock_undecided(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
+        """The same, held until the transaction ends; in the order in which `lock_items` takes them."""
+        query = self._cell(account, dataset, frequencies).where(_is_undecided()).order_by(col(RequestItem.id))
+        return self._session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
 
     def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
         """The newest item of each of these cells."""
-        query = self._cell(account, dataset, frequencies).distinct(col(RequestItem.frequency))
+        query = self._cell(account, dataset, frequencies).ext(distinct_on(col(RequestItem.frequency)))
         return self._session.scalars(query.order_by(col(RequestItem.frequency), col(RequestItem.id).desc())).all()
 
     def _cell(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> SelectOfScalar[RequestItem]:
         cell = (RequestItem.account == account, RequestItem.dataset == dataset)
         return select(RequestItem).where(*cell, col(RequestItem.frequency).in_(set(frequencies)))
 
-    def count_undecided(self, account: UUID) -> int:
+    def count_undecided(self, account: UUID, now: datetime) -> int:
         """How many of the account's items wait for a decision."""
-        open_ = (RequestItem.account == account, _is_undecided(), col(RequestItem.lapse_at) > func.clock_timestamp())
+        open_ = (RequestItem.account == account, _is_undecided(), col(RequestItem.lapse_at) > now)
         return self._session.execute(select(func.count()).where(*open_)).scalar_one()
 
     def write_lapsed(self, account: UUID, dataset: str, frequencies: Iterable[str], now: datetime) -> None:
@@ -88,14 +93,14 @@ class RequestRepository:
         self, query: RequestsQuery, *, account: UUID | None, after: UUID | None, limit: int
     ) -> Sequence[AccessRequest]:
         """Requests that match the query, oldest first; `account` narrows what the caller may see."""
-        wanted: list[tuple[object, Any]] = [
-            (account, AccessRequest.account == account),
-            (query.account, AccessRequest.account == query.account),
-            (query.dataset, AccessRequest.dataset == query.dataset),
-            (query.status, _status() == query.status),
-            (after, col(AccessRequest.id) > after),
+        wanted: list[tuple[Any, Comparison, object]] = [
+            (col(AccessRequest.account), eq, account),
+            (col(AccessRequest.account), eq, query.account),
+            (col(AccessRequest.dataset), eq, query.dataset),
+            (_status(), eq, query.status),
+            (col(AccessRequest.id), gt, after),
         ]
-        conditions = [condition for given, condition in wanted if given is not None]
+        conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
         page = select(AccessRequest).where(*conditions).order_by(col(AccessRequest.id)).limit(limit)
         return self._session.scalars(page).all()
 

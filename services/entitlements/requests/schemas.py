@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.entitlements.grants.schemas import Days, Frequency
+from services.entitlements.grants.schemas import Days, Frequency, Symbol
 from shared.pagination import Page
 from shared.wire import Input, Output, Text
 
@@ -30,7 +30,7 @@ Frequencies = Annotated[
 class NewRequest(Input):
     """What a Quant asks for."""
 
-    dataset: str = Field(min_length=1, max_length=12, pattern=r"^[A-Z0-9]+$", examples=["BTC"])
+    dataset: Symbol = Field(examples=["BTC"])
     frequencies: Frequencies
     reason: Text | None = Field(default=None, description="Helps Ops decide.", examples=["Backtest of a carry trade"])
     duration_days: Days | None = Field(default=None, description="365 for a standard grant, 14 for a trial.")
@@ -47,7 +47,7 @@ class RequestsQuery(Page):
     """Which requests."""
 
     status: RequestStatus | None = Field(default=None, description="`pending`: at least one item is undecided.")
-    dataset: str | None = Field(default=None, max_length=12)
+    dataset: Symbol | None = None
     account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
 
 

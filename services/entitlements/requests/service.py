@@ -54,8 +54,11 @@ class RequestService:
     def create(self, new: NewRequest, offer: Offer | None, caller: Principal) -> RequestOut:
         """Ask for the frequencies that are neither held nor pending; raises why nothing, or not all, can be asked."""
         check_offered(offer, new.frequencies)
-        account, now = caller.account_id, self._clock.now(self._session)
+        account = caller.account_id
         self._accounts.meet(account, name=caller.name, role=caller.role)
+        # a decision under way on one of the cells is waited for: what it gives is held, not to be asked again
+        self._requests.lock_undecided(account, new.dataset, new.frequencies)
+        now = self._clock.now(self._session)
         self._requests.write_lapsed(account, new.dataset, new.frequencies, now)
         held = [_held(g) for g in self._running(account, new, now)]
         wanted: list[str] = [f for f in new.frequencies if f not in {skipped.frequency for skipped in held}]
@@ -66,7 +69,7 @@ class RequestService:
         if not written:
             raise NothingToRequest(skipped=[s.model_dump(mode="json", exclude_none=True) for s in skipped])
         self._tell_ops(request, [f for f in wanted if f in written], caller)
-        answer = self._describe([request], Principal(role="quant", name=caller.name), now)[0]
+        answer = self._describe([request], caller, now)[0]
         return answer.model_copy(update={"skipped": skipped})
 
     def find(self, request: UUID, caller: Principal) -> RequestOut:
@@ -87,10 +90,12 @@ class RequestService:
         return [g for g in unclosed if g.frequency in new.frequencies and status_of(g, now) != "ended"]
 
     def _check_may_ask(self, account: UUID, dataset: str, frequencies: Sequence[str], now: datetime) -> None:
-        if self._requests.count_undecided(account) + len(frequencies) > policy.MAX_OPEN:
+        new = len(frequencies) - len(self._requests.undecided(account, dataset, frequencies))
+        if new and self._requests.count_undecided(account, now) + new > policy.MAX_OPEN:
             raise TooManyOpen(limit=policy.MAX_OPEN)
         for item in self._requests.latest(account, dataset, frequencies):
-            later = policy.reapply_after(item)
+            grant = self._grants.latest(account, dataset, item.frequency)
+            later = policy.reapply_after(item, grant.created_at if grant else None)
             if later is not None and later > now:
                 raise Cooldown(frequency=item.frequency, reapply_after=instant_text(later))
 

@@ -30,3 +30,10 @@ class Denied(Problem):
         super().__init__(detail, **members)
         # entitlements decides what its refusal is called, so these are the instance's and not the class's
         vars(self).update(status=status, code=code)
+
+
+class CatalogUnavailable(Exception):
+    """The catalog did not answer, so it is not known what is on offer."""
+
+    def __str__(self) -> str:
+        return " ".join((self.__doc__ or "").split())

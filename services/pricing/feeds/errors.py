@@ -1,4 +1,4 @@
-"""Why a job cannot be run or a file cannot be imported."""
+"""Why a job cannot be run."""
 
 from shared.errors import Problem
 
@@ -7,11 +7,3 @@ class JobNotFound(Problem):
     """There is no job with this name; `jobs` lists them."""
 
     status = 404
-
-
-class ImportRefused(Exception):
-    """The file cannot be imported; nothing of it was stored."""
-
-
-class CatalogUnavailable(Exception):
-    """The catalog did not answer, so it is not known which datasets are on offer."""

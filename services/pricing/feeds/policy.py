@@ -7,18 +7,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from services.pricing.access.schemas import OfferedDataset
 from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.source import MarketCap
+from services.pricing.prices.policy import stored_frequencies
 
 SYNC = "sync-prices"
 BACKFILL = "backfill-market-caps"
 NAMES = (SYNC, BACKFILL)
 SNAPSHOT = time(20)
 DAY = timedelta(days=1)
-
-
-def stored_frequencies(offered: Iterable[str]) -> tuple[str, ...]:
-    """What must be stored to answer for these frequencies: months are computed from days."""
-    wanted = {"1d" if frequency == "1mo" else frequency for frequency in offered}
-    return tuple(frequency for frequency in ("1h", "1d") if frequency in wanted)
 
 
 def feeds(datasets: Iterable[OfferedDataset], source: str) -> list[Feed]:

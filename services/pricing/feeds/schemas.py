@@ -12,8 +12,8 @@ from shared.pagination import Page
 from shared.wire import Input, Output
 
 JobName = Literal["sync-prices", "backfill-market-caps"]
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and out of how much."""
+Progress = Callable[[str], None]
+"""Told what was just done, and how far that is."""
 
 
 @dataclass(frozen=True)

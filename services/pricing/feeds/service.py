@@ -1,21 +1,15 @@
-"""What feeds do: bring prices and market capitalisations in, file by file or day by day; and their runs."""
+"""What feeds do: bring in the prices that are missing, and the market capitalisations of a day."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import islice
-from uuid import UUID
 
 import structlog
-from sqlalchemy import RowMapping
-from sqlalchemy.orm import Session
 
 from services.pricing.feeds import policy
-from services.pricing.feeds.errors import JobNotFound
-from services.pricing.feeds.repository import RunRepository
 from services.pricing.feeds.schemas import Feed, Progress
-from services.pricing.feeds.source import MarketCap, Sample, Source, SourceError
+from services.pricing.feeds.source import MarketCap, Source, SourceError
 from services.pricing.market_caps.policy import OBSERVED, SAMPLE, VENDOR_HISTORY, is_better
 from services.pricing.market_caps.service import MarketCapService
 from services.pricing.prices.errors import SeriesHasOtherSource
@@ -23,16 +17,14 @@ from services.pricing.prices.schemas import Counts
 from services.pricing.prices.service import PriceService
 from shared.clock import Clock
 from shared.database import Database
-from shared.errors import invalid
 from shared.jobs import Outcome
 
 logger = structlog.get_logger(__name__)
-BATCH = 100_000
 SYNC_COUNTS = ("series", "inserted", "revised", "unchanged", "rejected", "skipped", "failed")
 CAP_COUNTS = ("written", "held", "missing")
 
 
-def silent(_what: str, _done: int, _all: int) -> None:
+def silent(_text: str) -> None:
     """Progress that nobody watches."""
 
 
@@ -84,7 +76,7 @@ class Feeds:
         windows = list(policy.windows(start, now, self._source.span(frequency)))
         for number, (since, until) in enumerate(windows, 1):
             counts.update(self._load(feed, frequency, since, until))
-            self._progress(f"{feed.dataset} {frequency}", number, len(windows))
+            self._progress(f"{feed.dataset} {frequency}, {number} of {len(windows)}")
 
     def _load(self, feed: Feed, frequency: str, since: datetime, until: datetime) -> Counts:
         # a bar is final only if its period was over when the source was asked, not when its answer was stored
@@ -108,7 +100,7 @@ class Feeds:
         found = self._observed(wanted, slot, tally) if live else self._remembered(wanted, slot, tally)
         for number, feed in enumerate(wanted, 1):
             self._record(feed, slot.date(), found.get(feed.slug), provenance, tally.counts)
-            self._progress(f"market caps {slot.date()}", number, len(wanted))
+            self._progress(f"{feed.dataset} {slot.date()}, {number} of {len(wanted)}")
         return tally.outcome(partial=tally.counts["missing"] > 0)
 
     def _lacking(self, feeds: Sequence[Feed], day: date, provenance: str) -> list[Feed]:
@@ -145,47 +137,9 @@ class Feeds:
             return
         with self._database.transaction() as session:
             caps = MarketCapService(session, self._clock)
-            written = caps.record(
-                feed.dataset, day, cap.market_cap, observed_at=cap.observed_at, provenance=provenance
-            )
+            written = caps.record(feed.dataset, day, cap.market_cap, observed_at=cap.observed_at, provenance=provenance)
         counts["written" if written else "held"] += 1
 
     def _now(self) -> datetime:
         with self._database.transaction() as session:
             return self._clock.now(session)
-
-
-def load_all(
-    prices: PriceService, dataset: str, frequency: str, samples: Iterable[Sample], *, replace: bool
-) -> Iterable[Counts]:
-    """Load imported samples in batches, in one transaction; `replace` clears what the series held first."""
-    rows = iter(samples)
-    while batch := list(islice(rows, BATCH)):
-        yield prices.load(dataset, frequency, "imported", batch, replace=replace)
-        replace = False
-
-
-class RunService:
-    """The use cases of runs, in the caller's transaction."""
-
-    def __init__(self, session: Session, clock: Clock) -> None:
-        self._session = session
-        self._clock = clock
-        self._runs = RunRepository(session)
-
-    def page(self, *, job: str | None, before: tuple[datetime, UUID] | None, limit: int) -> Sequence[RowMapping]:
-        """At most `limit` runs, latest slot first."""
-        return self._runs.page(job=job, before=before, limit=limit)
-
-    def request(self, name: str, day: date | None) -> RowMapping:
-        """Make a run due, again if it was done; raises JobNotFound, and InvalidInput for a day to come."""
-        return self._runs.make_due(name, slot_of(name, day, self._clock.now(self._session)))
-
-
-def slot_of(name: str, day: date | None, now: datetime) -> datetime:
-    """The slot a run by hand is for; raises JobNotFound, and InvalidInput for a day to come."""
-    if name not in policy.NAMES:
-        raise JobNotFound(jobs=list(policy.NAMES))
-    if day is not None and day > now.date():
-        raise invalid("body", "/date", "a day that is not in the future")
-    return policy.slot_for(name, day, now)

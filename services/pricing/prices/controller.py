@@ -32,7 +32,7 @@ CSV = {"text/csv": {"schema": {"type": "string"}, "example": f"{COLUMNS}\n2026-0
     response_model=PriceList,
     responses={200: {"content": CSV}},
 )
-def list_prices(symbol: str, reading: Readable, history: Histories, request: Request) -> Response:
+def list_prices(reading: Readable, history: Histories, request: Request) -> Response:
     """The bars that start in [start, end), oldest first; needs an active grant on the dataset at this frequency.
 
     A month (1mo) is answered if its first instant lies in the range. CSV streams the whole range unless `limit` is

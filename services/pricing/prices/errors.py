@@ -10,3 +10,7 @@ class SeriesHasOtherSource(Exception):
 
 class SeriesReplaced(Exception):
     """The series was replaced by another source's while it was being sent; the answer is cut off."""
+
+
+class ImportRefused(Exception):
+    """The file cannot be imported; nothing of it was stored."""

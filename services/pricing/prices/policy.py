@@ -1,5 +1,6 @@
 """Pure rules of prices: which source may follow which, the calendar of bars, the format that is meant."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -18,6 +19,12 @@ def admit(stored: str | None, offered: str, *, replace: bool = False) -> Literal
     if stored in (None, offered):
         return "append"
     return "replace" if stored == SAMPLE else "refuse"
+
+
+def stored_frequencies(offered: Iterable[str]) -> tuple[str, ...]:
+    """What must be stored to answer for these frequencies: months are computed from days."""
+    wanted = {"1d" if frequency == "1mo" else frequency for frequency in offered}
+    return tuple(frequency for frequency in PERIODS if frequency in wanted)
 
 
 def next_bar(frequency: str, at: datetime) -> datetime:

@@ -52,9 +52,7 @@ class PriceRepository:
             which = (col(table.dataset) == dataset, col(table.frequency) == frequency)
             self._session.execute(delete(table).where(*which))
 
-    def merge(
-        self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime
-    ) -> Mapping[str, int]:
+    def merge(self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime) -> Mapping[str, int]:
         """Store a batch in one statement; counts `inserted`, `revised`, `unchanged`, and `closed` of the last."""
         batch = {
             "timestamps": ",".join(sample.timestamp.isoformat() for sample in samples),

@@ -3,13 +3,12 @@
 import httpx
 import pytest
 
-from gateway.keys.main import app
 from gateway.main import create_gateway
 from gateway.settings import GatewaySettings
 from shared import identity
 from shared.identity import Signer
 from shared.principal import Principal
-from tests.gateway.conftest import CLI, NEAR_ROUTES, Running, key_service, listening
+from tests.gateway.conftest import CLI, NEAR_ROUTES, Running, free_port, key_service, listening
 
 
 def add(gateway: Running, **body: object) -> httpx.Response:
@@ -74,7 +73,7 @@ def test_the_list_comes_in_pages_without_secrets(gateway: Running) -> None:
     link = first.headers["link"].removeprefix("<").partition(">")[0]
     second = gateway.call("GET", link, role="admin").json()
     ids = [key["id"] for key in first.json()["data"] + second["data"]]
-    assert len(ids) == len(set(ids)) >= 4 - 1
+    assert len(ids) == len(set(ids)) >= 3
     assert "digest" not in first.text
     assert "key" not in first.json()["data"][0]
     forged = gateway.call("GET", "/v1/api-keys?cursor=forged", role="admin")
@@ -89,32 +88,29 @@ def test_the_last_admin_key_and_an_unknown_one(gateway: Running) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "api-key-not-found")
 
 
-def test_our_services_ask_for_accounts_on_the_inner_port(
-    told: GatewaySettings, gateway: Running, key_pair: tuple[str, str]
-) -> None:
+def test_our_services_ask_for_accounts_on_the_inner_port(gateway: Running, key_pair: tuple[str, str]) -> None:
     with key_service(gateway.stores) as service:
         made = [service.create(name=name, role="quant", by=CLI).account for name in ("Eve", "Finn")]
     signer = Signer(key_pair[0], issuer="entitlements")
     token = signer.token(Principal(role="service", name="entitlements"), "keys")
-    with listening(app) as url:
 
-        def ask(path: str) -> httpx.Response:
-            return httpx.get(url + path, headers={identity.HEADER: token})
+    def ask(path: str) -> httpx.Response:
+        return httpx.get(gateway.inner_url + path, headers={identity.HEADER: token})
 
-        both = ask(f"/internal/accounts?ids={made[1]},{made[0]}").json()
-        assert both == [{"id": str(i), "name": n, "role": "quant"} for i, n in zip(made, ("Eve", "Finn"), strict=True)]
-        assert ask(f"/internal/accounts/{made[0]}").json()["name"] == "Eve"
-        assert ask("/internal/accounts/0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11").status_code == 404
-        assert ask(f"/internal/accounts?after={made[0]}&limit=1").json()[0]["id"] == str(made[1])
-        assert ask("/internal/accounts?ids=nonsense").status_code == 422
-        assert ask("/v1/api-keys").status_code == 401
-        assert httpx.get(url + "/internal/accounts").status_code == 401
+    both = ask(f"/internal/accounts?ids={made[1]},{made[0]}").json()
+    assert both == [{"id": str(i), "name": n, "role": "quant"} for i, n in zip(made, ("Eve", "Finn"), strict=True)]
+    assert ask(f"/internal/accounts/{made[0]}").json()["name"] == "Eve"
+    assert ask("/internal/accounts/0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11").status_code == 404
+    assert ask(f"/internal/accounts?after={made[0]}&limit=1").json()[0]["id"] == str(made[1])
+    assert ask("/internal/accounts?ids=nonsense").status_code == 422
+    assert ask("/v1/api-keys").status_code == 401
+    assert httpx.get(gateway.inner_url + "/internal/accounts").status_code == 401
+    assert httpx.get(gateway.url + "/internal/accounts").status_code == 404
 
 
-def test_the_inner_port_is_served_beside_the_door(told: GatewaySettings, free_port: int) -> None:
-    settings = told.model_copy(update={"internal_port": free_port})
-    with listening(create_gateway(settings, NEAR_ROUTES)) as url:
-        assert httpx.get(f"http://127.0.0.1:{free_port}/readyz").status_code == 200
-        assert httpx.get(url + "/internal/accounts").status_code == 404
+def test_the_inner_port_is_closed_with_the_door(told: GatewaySettings) -> None:
+    port = free_port()
+    with listening(create_gateway(told.model_copy(update={"internal_port": port}), NEAR_ROUTES)):
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{free_port}/readyz")
+        httpx.get(f"http://127.0.0.1:{port}/livez")

@@ -51,7 +51,7 @@ def test_no_digest_matches_nothing_though_the_work_is_done() -> None:
     assert not KeySecrets(PEPPER).matches("", None)
 
 
-@pytest.mark.parametrize("bits", [lambda n: 0, lambda n: 2**n - 1], ids=["all zero", "all one"])
+@pytest.mark.parametrize("bits", [lambda _: 0, lambda n: 2**n - 1], ids=["all zero", "all one"])
 def test_any_random_number_makes_a_key(bits: object) -> None:
     minted = KeySecrets(PEPPER, random=bits).mint()  # type: ignore[arg-type]
     assert parse(minted.text) is not None

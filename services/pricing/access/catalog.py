@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from services.pricing.access.errors import CatalogUnavailable
 from services.pricing.access.schemas import OfferedDataset
-from services.pricing.feeds.errors import CatalogUnavailable
 from services.pricing.settings import PricingSettings
 from shared.errors import TemporarilyUnavailable
 from shared.identity import Signer
@@ -22,6 +22,10 @@ class Catalog:
     def __init__(self, portal: BlockingPortal, neighbour: Neighbour) -> None:
         self._portal = portal
         self._neighbour = neighbour
+
+    def dataset(self, symbol: str) -> OfferedDataset | None:
+        """One dataset, if there is one; raises CatalogUnavailable."""
+        return next((dataset for dataset in self.datasets() if dataset.symbol == symbol), None)
 
     def datasets(self) -> list[OfferedDataset]:
         """Every dataset; raises CatalogUnavailable."""

@@ -9,8 +9,7 @@ from decimal import Decimal
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.pricing.feeds.errors import ImportRefused
-from services.pricing.feeds.source import Sample
+from services.pricing.prices.errors import ImportRefused
 from shared.wire import Instant
 
 TIMES = ("timestamp", "time", "date")
@@ -18,6 +17,14 @@ PRICES = ("price_usd", "price", "close", "open")
 PRICE = re.compile(r"(0|[1-9][0-9]{0,39})(\.[0-9]{1,60})?")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 instant = TypeAdapter[datetime](Instant)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A `Sample` of a file."""
+
+    timestamp: datetime
+    price: Decimal
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,8 @@ class Columns:
     width: int
 
 
-def read_samples(
-    lines: Iterable[str], *, period: timedelta, now: datetime, column: str | None = None
-) -> Iterator[Sample]:
-    """The samples of a CSV with a header; raises ImportRefused, naming the line.
+def read_rows(lines: Iterable[str], *, period: timedelta, now: datetime, column: str | None = None) -> Iterator[Row]:
+    """The rows of a CSV with a header; raises ImportRefused, naming the line.
 
     The time stands in `timestamp`, `time` or `date`; the price in `column` or the first there is of `price_usd`,
     `price`, `close`, `open`. Times ascend, each once, and lie on the grid of `period` and not after `now`.
@@ -43,10 +48,10 @@ def read_samples(
         columns = _columns(next(rows, []), column)
         for row in rows:
             if row:
-                sample = _sample(row, columns, period=period)
-                _require_order(sample.timestamp, last, now)
-                last = sample.timestamp
-                yield sample
+                found = _row(row, columns, period=period)
+                _require_order(found.timestamp, last, now)
+                last = found.timestamp
+                yield found
     except (ImportRefused, csv.Error) as error:
         raise ImportRefused(f"line {max(rows.line_num, 1)}: {error}") from None
     except UnicodeDecodeError:
@@ -68,7 +73,7 @@ def _find(names: list[str], wanted: tuple[str, ...]) -> int:
     raise ImportRefused(f"the header has no column {' or '.join(wanted)}")
 
 
-def _sample(row: list[str], columns: Columns, *, period: timedelta) -> Sample:
+def _row(row: list[str], columns: Columns, *, period: timedelta) -> Row:
     if len(row) != columns.width:
         raise ImportRefused(f"{len(row)} fields, but the header has {columns.width}")
     try:
@@ -80,7 +85,7 @@ def _sample(row: list[str], columns: Columns, *, period: timedelta) -> Sample:
     price = row[columns.price]
     if not PRICE.fullmatch(price) or not price.strip("0."):
         raise ImportRefused("the price is not a plain decimal number above zero")
-    return Sample(timestamp, Decimal(price), None)
+    return Row(timestamp, Decimal(price))
 
 
 def _require_order(at: datetime, last: datetime | None, now: datetime) -> None:

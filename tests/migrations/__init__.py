@@ -1,0 +1,1 @@
+"""Tests of the schemas' histories and of what each role may do."""

@@ -1,0 +1,1 @@
+"""Tests of the datasets, a file per room."""

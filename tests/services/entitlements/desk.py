@@ -1,0 +1,91 @@
+"""All that people can do at the entitlements, in one session and by one clock, in few words."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from services.entitlements.access.schemas import AccessOut, AccessQuery
+from services.entitlements.access.service import AccessService
+from services.entitlements.accounts.schemas import AccountOut
+from services.entitlements.database import audit_events, metadata, outbox
+from services.entitlements.decisions.schemas import Decision
+from services.entitlements.decisions.service import DecisionService
+from services.entitlements.direct_grants.schemas import DirectGrant
+from services.entitlements.direct_grants.service import DirectGrantService
+from services.entitlements.grants.schemas import GrantOut, Revocation
+from services.entitlements.grants.service import GrantService
+from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
+from services.entitlements.requests.service import RequestService
+from shared.clock import Clock, DatabaseClock
+from shared.principal import Principal
+from tests.services.entitlements.fakes import OPS, QUANT, offer_of
+
+Requests = Callable[[Session, Clock], RequestService]
+Decisions = Callable[[Session, Clock], DecisionService]
+
+
+class Desk:
+    """The use cases; a race's control passes services whose guard was taken out."""
+
+    def __init__(
+        self,
+        session: Session,
+        clock: Clock | None = None,
+        *,
+        requests: Requests = RequestService,
+        decisions: Decisions = DecisionService,
+    ) -> None:
+        self.session = session
+        clock = clock or DatabaseClock()
+        self.requests, self.decisions = requests(session, clock), decisions(session, clock)
+        self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
+        self.access = AccessService(session, clock)
+
+    def ask(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> RequestOut:
+        """Ask for frequencies."""
+        new = NewRequest.model_validate({"dataset": dataset, "frequencies": frequencies, **more})
+        return self.requests.create(new, offer_of(dataset), by)
+
+    def decide(self, request: UUID, *, by: Principal = OPS, **decision: Any) -> OpsRequestOut:
+        """Decide, and read the request as Ops."""
+        self.decisions.decide(request, Decision.model_validate(decision), by)
+        read = self.requests.find(request, by)
+        assert isinstance(read, OpsRequestOut)
+        return read
+
+    def refuse(self, request: UUID) -> OpsRequestOut:
+        """Refuse all that is undecided."""
+        return self.decide(request, outcome="refuse", reason="No licence.")
+
+    def give(
+        self, *frequencies: str, to: Principal = QUANT, by: Principal = OPS, dataset: str = "BTC", **terms: Any
+    ) -> list[GrantOut]:
+        """Give access without a request."""
+        body = {"account": to.account_id, "dataset": dataset, "frequencies": frequencies, "reason": "Signed", **terms}
+        account = AccountOut(id=to.account_id, name=to.name, role="quant")
+        return self.direct_grants.give(DirectGrant.model_validate(body), account, offer_of(dataset), by)
+
+    def revoke(self, grant: UUID, reason: str = "The licence ended.", by: Principal = OPS) -> GrantOut:
+        """Revoke a grant."""
+        return self.grants.revoke(grant, Revocation(reason=reason), by)
+
+    def may(self, frequency: str | None = "1d", *, who: Principal = QUANT) -> AccessOut:
+        """Whether somebody may read a cell of BTC."""
+        return self.access.may(AccessQuery(account=who.account_id, dataset="BTC", frequency=frequency))
+
+    def counts(self) -> dict[str, int]:
+        """How many rows every table has."""
+        tables = metadata.sorted_tables
+        return {t.name: self.session.execute(select(func.count()).select_from(t)).scalar_one() for t in tables}
+
+    def audited(self, action: str) -> list[Any]:
+        """The audit rows of an action."""
+        return list(self.session.execute(select(audit_events).where(audit_events.c.action == action)))
+
+    def told(self, type_: str) -> list[Any]:
+        """The payloads of the events of a type."""
+        query = select(outbox.c.payload).where(outbox.c.type == type_).order_by(outbox.c.id)
+        return list(self.session.execute(query).scalars())

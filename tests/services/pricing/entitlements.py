@@ -1,0 +1,37 @@
+"""A stand-in for entitlements behind the real Neighbour interface: it says yes until it is told otherwise."""
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+REFUSAL = {
+    "status": 403,
+    "code": "never-requested",
+    "detail": "Nobody asked for this.",
+    "members": {"dataset": "BTC", "remedy": {"method": "POST", "href": "/v1/access-requests", "body": {}}},
+}
+
+
+async def may(request: Request) -> JSONResponse:
+    """Yes, unless `app.state.refusal` is set; every question is kept."""
+    request.app.state.asked.append(dict(request.query_params))
+    refusal: dict[str, Any] | None = request.app.state.refusal
+    state = "active" if refusal is None else refusal["code"]
+    return JSONResponse(
+        {"allowed": refusal is None, "state": state, "grant": None, "until": None, "refusal": refusal},
+        request.app.state.status,
+    )
+
+
+app = Starlette(routes=[Route("/internal/may", may)])
+
+
+def reset() -> None:
+    """Forget all questions and say yes again."""
+    app.state.asked, app.state.refusal, app.state.status = [], None, 200
+
+
+reset()

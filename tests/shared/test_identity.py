@@ -1,0 +1,174 @@
+"""Only a token that the right key signed, for this service and not long ago, is an identity."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+import time_machine
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import MetaData
+
+from shared import identity
+from shared.application import create_app
+from shared.errors import Unauthenticated
+from shared.identity import LIFETIME, Signer, Verifier, new_key_pair
+from shared.module import Module
+from shared.principal import Caller, Principal
+from tests.shared.ground import GroundSettings, calling
+
+PRIVATE, PUBLIC = new_key_pair()
+NEIGHBOURS_PRIVATE, NEIGHBOURS_PUBLIC = new_key_pair()
+KEYS = {"gateway": [PUBLIC], "neighbour": [NEIGHBOURS_PUBLIC]}
+QUANT = Principal(role="quant", name="Ada", account=uuid4(), key="k123456789")
+NOW = datetime(2026, 1, 31, 20, tzinfo=UTC)
+
+
+def claims(**changed: Any) -> dict[str, Any]:
+    """What a good token says, changed; a claim changed to None is left out."""
+    now = int(time.time())
+    good = {"iss": "gateway", "aud": "here", "sub": str(QUANT.account), "iat": now, "exp": now + LIFETIME}
+    said = {**good, "role": "quant", "name": "Ada", "key": "k123456789", **changed}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def signed(private: str = PRIVATE, **changed: Any) -> str:
+    """A token signed with this key."""
+    return jwt.encode(claims(**changed), private, algorithm="EdDSA")
+
+
+def by_hand(algorithm: str, secret: str | None) -> str:
+    """A token as only an attacker makes it: `none`, or HMAC with the public key as its secret."""
+    parts = [json.dumps(part).encode() for part in ({"alg": algorithm, "typ": "JWT"}, claims())]
+    head = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+    signature = hmac.digest(secret.encode(), head.encode(), hashlib.sha256) if secret else b""
+    return f"{head}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        QUANT,
+        Principal(role="admin", name="Zoë ₿", account=uuid4(), key="k123456789"),
+        Principal(role="anonymous", name="anonymous"),
+        Principal(role="service", name="pricing"),
+    ],
+)
+def test_a_good_token_says_who_signed_it_and_who_is_calling(principal: Principal) -> None:
+    token = Signer(PRIVATE, issuer="gateway").token(principal, "here")
+
+    assert Verifier(KEYS, audience="here").verify(token) == ("gateway", principal)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("", id="no token"),
+        pytest.param("a.b.c", id="garbage"),
+        pytest.param("ключ", id="not even ASCII"),
+        pytest.param(signed(new_key_pair()[0]), id="forged key"),
+        pytest.param(signed(NEIGHBOURS_PRIVATE), id="the gateway's name under a neighbour's key"),
+        pytest.param(signed(PRIVATE, iss="neighbour"), id="a neighbour's name under the gateway's key"),
+        pytest.param(by_hand("HS256", PUBLIC), id="HS256 with the public key as secret"),
+        pytest.param(by_hand("none", None), id="alg none"),
+        pytest.param(signed(aud="elsewhere"), id="wrong audience"),
+        pytest.param(signed(aud=None), id="no audience"),
+        pytest.param(signed(iss="stranger"), id="wrong issuer"),
+        pytest.param(signed(iss=None), id="no issuer"),
+        pytest.param(signed(exp=int(time.time()) - 1), id="expired"),
+        pytest.param(signed(exp=None), id="for ever"),
+        pytest.param(signed()[:-4] + "AAAA", id="signature changed"),
+    ],
+)
+def test_anything_else_is_refused(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        Verifier(KEYS, audience="here").verify(token)
+
+
+def test_either_of_two_keys_of_an_issuer_is_good_so_that_keys_can_change() -> None:
+    verifier = Verifier({"gateway": [NEIGHBOURS_PUBLIC, PUBLIC]}, audience="here")
+
+    assert verifier.verify(signed())[0] == verifier.verify(signed(NEIGHBOURS_PRIVATE))[0] == "gateway"
+
+
+def test_a_token_is_minted_once_and_reused_while_half_its_life_is_left() -> None:
+    signer = Signer(PRIVATE, issuer="gateway")
+    with time_machine.travel(NOW, tick=False) as clock:
+        first = signer.token(QUANT, "here")
+        clock.shift(timedelta(seconds=LIFETIME / 2 - 1))
+        assert signer.token(QUANT, "here") == first
+        assert signer.token(QUANT, "there") != first
+        clock.shift(timedelta(seconds=1))
+        assert signer.token(QUANT, "here") != first
+
+
+def test_a_remembered_token_ends_when_it_says() -> None:
+    verifier = Verifier(KEYS, audience="here")
+    with time_machine.travel(NOW, tick=False) as clock:
+        token = Signer(PRIVATE, issuer="gateway").token(QUANT, "here")
+        verifier.verify(token)
+        clock.shift(timedelta(seconds=LIFETIME - 1))
+        assert verifier.verify(token) == ("gateway", QUANT)
+        clock.shift(timedelta(seconds=1))
+        with pytest.raises(Unauthenticated):
+            verifier.verify(token)
+
+
+def test_memory_of_tokens_is_bounded() -> None:
+    signer, verifier = Signer(PRIVATE, issuer="gateway"), Verifier(KEYS, audience="here")
+    signer._minted = {(QUANT, str(n)): (0.0, "") for n in range(identity.REMEMBERED)}
+    verifier._verified = {str(n): (0.0, "gateway", QUANT) for n in range(identity.REMEMBERED)}
+
+    verifier.verify(signer.token(QUANT, "here"))
+
+    assert len(signer._minted) == len(verifier._verified) == 1
+
+
+def service() -> FastAPI:
+    """A service that tells who calls, on a public and an internal path."""
+    router = APIRouter()
+
+    @router.get("/v1/who")
+    @router.get("/internal/who")
+    def who(caller: Caller) -> dict[str, str]:
+        return {"name": caller.name, "role": caller.role}
+
+    module = Module(name="here", settings=GroundSettings, metadata=MetaData(), controllers=(router,))
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    settings = GroundSettings(ground_database_url=url, identity_public_keys=KEYS, cursor_secret="s" * 16)
+    return create_app(module, settings)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/v1/who", signed(), 200),
+        ("/v1/who", signed(NEIGHBOURS_PRIVATE, iss="neighbour", role="service"), 401),
+        ("/v1/who", None, 401),
+        ("/v1/who", by_hand("none", None), 401),
+        ("/internal/who", signed(NEIGHBOURS_PRIVATE, iss="neighbour", role="service"), 200),
+        ("/internal/who", signed(), 401),
+        ("/internal/who", None, 401),
+        ("/nowhere", None, 401),
+        ("/openapi.json", None, 401),
+        ("/livez", None, 200),
+    ],
+)
+async def test_public_paths_are_for_the_gateway_and_internal_ones_for_neighbours(
+    path: str, token: str | None, status: int
+) -> None:
+    async with calling(service()) as client:
+        answer = await client.get(path, headers={identity.HEADER: token} if token else {})
+
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "unauthenticated"
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]

@@ -1,0 +1,115 @@
+"""What crosses the wire: instants are dates or have a zone, and text has no control characters."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from shared.wire import Input, Instant, Line, Text, instant_text
+
+INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+LINE: TypeAdapter[str] = TypeAdapter(Line)
+TEXT: TypeAdapter[str] = TypeAdapter(Text)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00Z"),
+        ("2024-02-29", "2024-02-29T00:00:00Z"),
+        ("2026-01-31T20:00:00Z", "2026-01-31T20:00:00Z"),
+        ("2026-01-31t20:00:00z", "2026-01-31T20:00:00Z"),
+        ("2026-01-31T20:00Z", "2026-01-31T20:00:00Z"),
+        ("2026-01-31 20:00:00+00:00", "2026-01-31T20:00:00Z"),
+        ("2026-01-31T20:00:00+05:30", "2026-01-31T14:30:00Z"),
+        ("2026-01-31T20:00:00-11:00", "2026-02-01T07:00:00Z"),
+        ("2026-01-31T20:00:00.123456789Z", "2026-01-31T20:00:00.123456Z"),
+        ("1901-01-01", "1901-01-01T00:00:00Z"),
+        ("2999-12-31", "2999-12-31T00:00:00Z"),
+        (datetime(2026, 1, 31, 20, tzinfo=timezone(timedelta(hours=1))), "2026-01-31T19:00:00Z"),
+    ],
+)
+def test_a_date_or_a_datetime_with_zone_is_an_instant_in_utc(given: Any, meant: str) -> None:
+    instant = INSTANT.validate_python(given)
+
+    assert instant.tzinfo is UTC
+    assert instant_text(instant) == meant
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "2026-02-03T10:00:00",
+        datetime(2026, 1, 31),  # noqa: DTZ001
+        1_769_889_600,
+        1_769_889_600.5,
+        "1769889600",
+        True,
+        None,
+        "",
+        "tomorrow",
+        "2026-02-30",
+        "2026-13-01",
+        "2026-1-1",
+        "20260131",
+        "2026-W05-6",
+        "2026-01-31T25:00:00Z",
+        "2026-01-31T24:00:00Z",
+        "2026-01-31T20:00:00+24:00",
+        "2026-01-31T20:00:00+99:99",
+        "2026-01-31T20:00:00Z\n",
+        " 2026-01-31",
+        "2026-01-31\x00",
+        "२०२६-०१-३१",
+        "२०२६-०१-३१T20:00:00Z",
+        "0001-01-01",
+        "0001-01-01T00:00:00+14:00",
+        "1900-12-31",
+        "3000-01-01",
+        "9999-12-31T23:59:59-12:00",
+        {"year": 2026},
+        ["2026-01-31"],
+    ],
+)
+def test_anything_else_is_refused_without_being_echoed(given: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        INSTANT.validate_python(given)
+
+    messages = [error["msg"] for error in refused.value.errors()]
+    assert len(messages) == 1
+    assert given == "" or str(given) not in messages[0]
+
+
+def test_no_instant_is_no_text() -> None:
+    assert instant_text(None) is None
+
+
+@pytest.mark.parametrize("hostile", ["\x00", "\x07", "\x1b[31m", "\x7f", "\ud800", "\udfff", "\x0b"])
+def test_control_characters_are_refused(hostile: str) -> None:
+    for adapter in (LINE, TEXT):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(f"a{hostile}b")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("  Bitcoin ", "Bitcoin"), ("größer ₿ 🚀", "größer ₿ 🚀"), ("a\tb", "a\tb"), ("a\nb", "a\nb")]
+)
+def test_text_is_stripped_and_kept(given: str, kept: str) -> None:
+    assert TEXT.validate_python(given) == kept
+
+
+@pytest.mark.parametrize(("adapter", "longest"), [(LINE, 200), (TEXT, 2000)])
+def test_text_has_at_least_one_and_at_most_so_many_characters(adapter: TypeAdapter[str], longest: int) -> None:
+    assert adapter.validate_python("x" * longest)
+    for wrong in ("", "   ", "x" * (longest + 1)):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(wrong)
+
+
+def test_an_unknown_field_is_refused() -> None:
+    class Body(Input):
+        name: Line
+
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Body.model_validate({"name": "x", "nome": "y"})
