@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from cli.environment import operator_environment
+from cli.bootstrap import bootstrap
+from cli.containers import write_secrets
+from cli.environment import migrate_given, operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
-from cli.settings import OperatorSettings
+from cli.settings import BootstrapSettings, OperatorSettings
 from gateway.keys.schemas import Role
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
@@ -39,8 +41,26 @@ console = Console(highlight=False)
 @chores.command("migrate")
 def migrate_command() -> None:
     """Make the database what this version needs."""
-    with operator_environment(OperatorSettings.load()):
-        console.print("The database is up to date.")
+    settings = OperatorSettings.load()
+    if settings.database_url:
+        migrate_given(settings)
+    else:
+        with operator_environment(settings):
+            pass
+    console.print("The database is up to date.")
+
+
+@chores.command("bootstrap")
+def bootstrap_command() -> None:
+    """For containers: seed, wait for the gateway, and print where it is, the keys and four calls to try."""
+    bootstrap(BootstrapSettings.load())
+
+
+@chores.command("secrets")
+def secrets_command(folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
+    """For containers: make the secrets that are missing, a folder for each process."""
+    write_secrets(folder)
+    console.print(f"The secrets are in {folder}.")
 
 
 @chores.command("seed")

@@ -9,8 +9,8 @@ import psycopg
 import redis
 from rich.console import Console
 
-from cli.environment import PREFIX, RUNNING
-from cli.settings import OperatorSettings
+from cli.environment import RUNNING
+from cli.settings import PREFIX, OperatorSettings
 
 console = Console(highlight=False)
 Check = Callable[[OperatorSettings], str]

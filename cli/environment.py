@@ -11,9 +11,9 @@ from cli.embedded.children import is_running
 from cli.embedded.servers import embedded_servers
 from cli.migrate import migrate
 from cli.secrets import embedded_secrets
-from cli.settings import OperatorSettings
+from cli.settings import PREFIX, SCHEMAS, OperatorSettings
+from shared.settings import SettingsMissing
 
-PREFIX = "TICKGATE_"
 RUNNING = "running.json"
 
 
@@ -27,11 +27,23 @@ def environment(settings: OperatorSettings) -> Iterator[dict[str, str]]:
     if bool(settings.database_url) != bool(settings.redis_url):
         raise SettingsClash(SettingsClash.__doc__)
     if settings.database_url:
+        migrate_given(settings)
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield _prepared(settings.home, settings.database_url, settings.redis_url)
+        yield _given()
         return
     with embedded_servers(settings.home) as servers:
-        yield _prepared(settings.home, servers.database_url, servers.redis_url)
+        env = {f"{PREFIX}DATABASE_URL": servers.database_url, f"{PREFIX}REDIS_URL": servers.redis_url}
+        env |= embedded_secrets(settings.home, servers.database_url) | _given()
+        migrate(OperatorSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in env.items()}))
+        yield env
+
+
+def migrate_given(settings: OperatorSettings) -> None:
+    """Migrate the database that the settings name; raises SettingsMissing where a role's URL is not given."""
+    missing = [f"{PREFIX}{schema.upper()}_DATABASE_URL" for schema in SCHEMAS if not settings.app_url(schema)]
+    if missing:
+        raise SettingsMissing("\n".join(f"{name}: needed beside {PREFIX}DATABASE_URL" for name in missing))
+    migrate(settings)
 
 
 @contextmanager
@@ -58,13 +70,8 @@ def announced(home: Path, env: dict[str, str]) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-def _prepared(home: Path, database_url: str, redis_url: str) -> dict[str, str]:
-    """All settings, with the environment's own above the generated ones; the database is migrated."""
-    env = {f"{PREFIX}DATABASE_URL": database_url, f"{PREFIX}REDIS_URL": redis_url}
-    env |= embedded_secrets(home, database_url)
-    env |= {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    migrate(OperatorSettings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in env.items()}))
-    return env
+def _given() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
 def _running(home: Path) -> dict[str, str] | None:

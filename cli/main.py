@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import typer
 
+from cli.bootstrap import GatewaySilent
 from cli.chores import chores
 from cli.demo.story import demo
 from cli.doctor import doctor
@@ -19,8 +20,21 @@ from shared.errors import Problem
 from shared.logs import configure_logs
 from shared.settings import SettingsMissing
 
-EXPECTED = (EmbeddedServerError, SettingsClash, SettingsMissing, MigrationFailed, PlatformFailed, Problem)
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The data vendor's platform, from one command.")
+EXPECTED = (
+    EmbeddedServerError,
+    SettingsClash,
+    SettingsMissing,
+    MigrationFailed,
+    PlatformFailed,
+    GatewaySilent,
+    Problem,
+)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The data vendor's platform, from one command.",
+)
 app.add_typer(chores)
 
 

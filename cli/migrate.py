@@ -55,7 +55,7 @@ def _migrate_schema(connection: Connection, schema: str, app_url: str) -> None:
         names = {
             "schema": sql.Identifier(schema),
             "database": sql.Identifier(str(connection.engine.url.database)),
-            "owner": sql.Identifier(f"{connection.engine.url.database}_{schema}_owner"),
+            "owner": sql.Identifier(_owner(connection, schema)),
             "app": sql.Identifier(str(url.username)),
             "password": sql.Literal(str(url.password)),
         }
@@ -66,6 +66,15 @@ def _migrate_schema(connection: Connection, schema: str, app_url: str) -> None:
         connection.execute(text("reset role"))
         _run(connection, APP, names)
         _protect(connection, schema, names)
+
+
+def _owner(connection: Connection, schema: str) -> str:
+    """The schema's owner; a new schema's is named after the database, so that two databases do not share it."""
+    owner = connection.execute(
+        text("select rolname from pg_namespace join pg_roles r on r.oid = nspowner where nspname = :schema"),
+        {"schema": schema},
+    ).scalar()
+    return str(owner or f"{connection.engine.url.database}_{schema}_owner")
 
 
 def _upgrade(connection: Connection, schema: str) -> None:

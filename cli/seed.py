@@ -1,6 +1,7 @@
 """What a fresh platform starts with: two datasets, and a key for each role."""
 
 import json
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -36,11 +37,12 @@ def seed_datasets(settings: CatalogSettings) -> None:
                 continue
 
 
-def seed_keys(settings: KeysSettings, file: Path) -> None:
-    """Make a key for each role and write them to `file`, once: where keys exist, nothing is made or written."""
+def seed_keys(settings: KeysSettings, file: Path, roles: Collection[str] | None = None) -> None:
+    """Make a key for each role, or for `roles` only, and write them to `file`; where keys exist, nothing happens."""
     with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
         keys = KeyService(session, DatabaseClock(), KeySecrets(settings.key_pepper))
         if keys.count() > 0:
             return
-        made = {role: keys.create(name=name, role=role, by=OPERATOR).key for role, name in ACCOUNTS}
+        wanted = [(role, name) for role, name in ACCOUNTS if roles is None or role in roles]
+        made = {role: keys.create(name=name, role=role, by=OPERATOR).key for role, name in wanted}
         write_private(file, json.dumps(made, indent=2) + "\n")

@@ -1,11 +1,13 @@
 """What the operator's commands are told."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from shared.settings import Settings
 
+PREFIX = "TICKGATE_"
 SCHEMAS = ("gateway", "catalog", "entitlements", "pricing")
 
 
@@ -22,3 +24,14 @@ class OperatorSettings(Settings):
     def app_url(self, schema: str) -> str:
         """The URL of a schema's app role."""
         return str(getattr(self, f"{schema}_database_url"))
+
+
+class BootstrapSettings(Settings):
+    """What the containers' first start is told."""
+
+    bootstrap: Literal["all", "admin"] = Field(
+        default="all", description="Which keys to make: one per role, or admin's."
+    )
+    public_url: str = Field(default="http://127.0.0.1:8080", description="Where people reach the gateway.")
+    gateway_url: str = Field(default="http://127.0.0.1:8080", description="Where the containers reach the gateway.")
+    home: Path = Field(default=Path(".tickgate"), description="Where keys.json is kept.")

@@ -8,12 +8,14 @@ Document = dict[str, Any]
 
 
 def renamed(documents: Mapping[str, Document]) -> dict[str, Document]:
-    """The documents, with the service's name before every schema that means something else in another one."""
+    """The documents' paths and schemas; a schema that means something else in another one gets the service's name."""
     clashing = _clashing(documents)
     result = {}
     for service, document in documents.items():
         names = {name: service.capitalize() + name for name in clashing & _schemas(document).keys()}
-        result[service] = _rewrite(document, names)
+        schemas = {names.get(name, name): _rewrite(schema, names) for name, schema in _schemas(document).items()}
+        paths = _rewrite(document["paths"], names)
+        result[service] = {"paths": paths, "components": {"schemas": schemas}}
     return result
 
 
@@ -58,10 +60,7 @@ def _clashing(documents: Mapping[str, Document]) -> set[str]:
 
 def _rewrite(part: Any, names: Mapping[str, str]) -> Any:
     if isinstance(part, dict):
-        children = {key: _rewrite(value, names) for key, value in part.items() if key != "schemas"}
-        if "schemas" in part:
-            children["schemas"] = {names.get(n, n): _rewrite(s, names) for n, s in part["schemas"].items()}
-        return children
+        return {key: _rewrite(value, names) for key, value in part.items()}
     if isinstance(part, list):
         return [_rewrite(child, names) for child in part]
     if isinstance(part, str) and part.startswith(SCHEMAS):

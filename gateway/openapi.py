@@ -24,6 +24,18 @@ also in the header `X-Request-Id` of every answer, is what to quote when asking 
 
 **Lists** come in pages: follow `next_cursor`, or the `Link` header, until it is null. HEAD works wherever GET does.
 """
+TAGS = {
+    "Catalog": "What is on offer.",
+    "Prices": "Prices, and what there is of them.",
+    "Market capitalisations": "Daily market capitalisations.",
+    "Requests": "Asking for access, and deciding.",
+    "Grants": "Who may read what, and until when.",
+    "Notifications": "What happened to one's requests and grants.",
+    "Accounts": "Who comes to the vendor.",
+    "Jobs": "What runs by itself, and running it now.",
+    "Account": "Who the caller is.",
+    "API keys": "Who may come in, and in which role.",
+}
 Document = dict[str, Any]
 
 
@@ -39,7 +51,7 @@ def merge(routes: Iterable[Route], documents: Mapping[str, Document]) -> Documen
         "openapi": "3.1.0",
         "info": _info(),
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in tags],
+        "tags": [{"name": tag, "description": TAGS.get(tag, tag)} for tag in tags],
         "paths": paths,
         "components": {
             "schemas": {**used([paths], documents.values()), **refusals.SCHEMAS},

@@ -32,9 +32,10 @@ def plain_types(kind: str, item: object, _context: object) -> str | Literal[Fals
 def migrate(connection: Connection) -> None:
     """Bring the schema to the wanted revision in one transaction."""
     owner = connection.execute(
-        text("select current_database() || :suffix"), {"suffix": f"_{schema}_owner"}
-    ).scalar_one()
-    if connection.execute(text("select 1 from pg_roles where rolname = :owner"), {"owner": owner}).first():
+        text("select rolname from pg_namespace join pg_roles r on r.oid = nspowner where nspname = :schema"),
+        {"schema": schema},
+    ).scalar()
+    if owner is not None:
         connection.execute(text(f'set local role "{owner}"'))
     context.configure(
         connection=connection,

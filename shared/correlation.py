@@ -30,6 +30,7 @@ class Correlation:
             return
         given = Headers(scope=scope).get(HEADER, "")
         identifier = given if SANE.fullmatch(given) else uuid.uuid4().hex
+        scope["request_id"] = identifier  # for who answers when everything inside has failed
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from shared.correlation import request_id
+from shared.correlation import HEADER, request_id
 
 MEDIA_TYPE = "application/problem+json"
 logger = structlog.get_logger(__name__)
@@ -128,8 +128,10 @@ def install_filters(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def confess(request: Request, error: Exception) -> JSONResponse:
-        logger.error("unexpected error", exc_info=error, path=request.url.path)
-        return problem_response(InternalError(), request.url.path)
+        identifier = request.scope.get("request_id", "")  # Starlette calls this one from outside our middleware
+        with structlog.contextvars.bound_contextvars(request_id=identifier):
+            logger.error("unexpected error", exc_info=error, path=request.url.path)
+            return problem_response(InternalError(), request.url.path, {HEADER: identifier})
 
 
 def _cause(error: Exception) -> str:

@@ -14,9 +14,11 @@ ACCOUNT = Field(description="The account's id.", examples=["0198c5d2-5b7e-7c3a-9
 NAME = Field(description="The account's name.", examples=["Ada, research desk"])
 ROLE = Field(description="What the account may do.", examples=["quant"])
 KEY_ID = Field(description="The key's id: the part of the key between `tg_live_` and the next underscore.")
+GIVEN: JsonValue = {"type": "string"}
+ABSENT: JsonValue = {"type": "null"}
 EITHER: list[JsonValue] = [
-    {"required": ["name", "role"], "properties": {"name": {"type": "string"}, "account": {"type": "null"}}},
-    {"required": ["account"], "properties": {"account": {"type": "string"}, "name": {"type": "null"}}},
+    {"required": ["name", "role"], "properties": {"name": GIVEN, "role": GIVEN, "account": ABSENT}},
+    {"required": ["account"], "properties": {"name": ABSENT, "role": ABSENT, "account": GIVEN}},
 ]
 
 
@@ -25,7 +27,7 @@ class NewApiKey(Input):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "oneOf": EITHER,
+            "anyOf": EITHER,
             "examples": [{"name": "Ada, research desk", "role": "quant"}],
         }
     )

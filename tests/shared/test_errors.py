@@ -135,7 +135,7 @@ async def test_whatever_goes_wrong_is_a_problem_with_its_code_and_request_id(
         ),
         ("/bodies/1", b'{"name": "x", "named": {"a/b~c": "do-not-repeat-me"}}', "body", "/named/a~1b~0c"),
         ("/bodies/1", b'{"name": "x", "other": "do-not-repeat-me"}', "body", "/other"),
-        ("/bodies/1", b'{"name": "x", "\\ud800": "do-not-repeat-me"}', "body", "/\\ud800"),
+        ("/bodies/1", b'{"name": "x", "\\ud800": "do-not-repeat-me"}', "body", ""),
         ("/bodies/1", b'{"name": "x", "count": NaN}', "body", "/count"),
         ("/bodies/1", b'{"name": do-not-repeat-me', "body", "/9"),
         ("/bodies/1", b'["do-not-repeat-me"]', "body", ""),

@@ -27,9 +27,9 @@ class Denied(Problem):
     """The account may not read this."""
 
     def __init__(self, *, status: int, code: str, detail: str, members: dict[str, Any]) -> None:
-        super().__init__(detail, **members)
+        super().__init__(detail)
         # entitlements decides what its refusal is called, so these are the instance's and not the class's
-        vars(self).update(status=status, code=code)
+        vars(self).update(status=status, code=code, members=members)
 
 
 class CatalogUnavailable(Exception):

@@ -1,4 +1,4 @@
-"""The entitlements' surroundings: people, a clock that is set by hand, and small catalog and keys services in one app."""
+"""What surrounds the entitlements: people, a clock that is set by hand, and a small app that is catalog and keys."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ class SetClock:
     def __init__(self, at: datetime = T0) -> None:
         self.at = at
 
-    def now(self, session: Session) -> datetime:
+    def now(self, session: Session) -> datetime:  # noqa: ARG002
         """The time it was set to."""
         return self.at
 

@@ -7,7 +7,8 @@ from time import monotonic
 from typing import TypeVar
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
+
+from shared.database import Database
 
 T = TypeVar("T")
 BLOCKED = text("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
@@ -28,8 +29,13 @@ def at_once(threads: int, act: Callable[[int], T]) -> list[T | Exception]:
         return list(pool.map(run, range(threads)))
 
 
-def wait_for_a_waiter(session: Session) -> None:
+def wait_for_a_waiter(database: Database) -> None:
     """Returns when some connection to this database waits for a lock."""
     deadline = monotonic() + 5
-    while session.execute(BLOCKED).scalar_one() == 0:
+    while not _somebody_waits(database):
         assert monotonic() < deadline, "nobody waits for a lock"
+
+
+def _somebody_waits(database: Database) -> bool:
+    with database.transaction() as session:  # a new one each time: the server shows a transaction one snapshot
+        return session.execute(BLOCKED).scalar_one() > 0

@@ -111,7 +111,7 @@ class Service:
 
     def get(self, path: str, *, role: Role = "quant", accept: str | None = None, **query: str | int) -> httpx.Response:
         """GET as an account with a role, or as nobody."""
-        return self.client.get(path, params=query, headers=self._headers(role, accept))
+        return self.client.get(path, params=query or None, headers=self._headers(role, accept))
 
     def post(self, path: str, body: object = None, *, role: Role = "ops") -> httpx.Response:
         """POST as an account with a role."""

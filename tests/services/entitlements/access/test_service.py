@@ -112,9 +112,11 @@ def test_a_refused_reader_waits_a_day_and_then_the_remedy_works(desk: Desk, cloc
     assert desk.ask(*body["frequencies"], dataset=body["dataset"]).status == "pending"
 
 
-def test_the_remedy_after_a_revocation_works_even_where_a_refusal_went_before(desk: Desk) -> None:
+def test_the_remedy_after_a_revocation_works_even_where_a_refusal_went_before(desk: Desk, clock: SetClock) -> None:
     desk.refuse(desk.ask("1d").id)
+    clock.at += MS
     [grant] = desk.give("1d")
+    clock.at += MS
     desk.revoke(grant.id)
     assert refusal(desk)["remedy"] is not None
     assert desk.ask("1d").status == "pending"

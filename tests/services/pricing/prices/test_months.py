@@ -53,7 +53,8 @@ def test_months_of_the_real_history_equal_an_independent_computation(session: Se
         assert Decimal(str(month["low_usd"])) == min(map(Decimal, texts))
         assert month["mean_usd"] == f"{mean:f}"
         assert month["samples"] == len(texts)
-    assert [month["final"] for month in found] == [True] * (len(found) - 1) + [False]
+    unfinished = [str(month["timestamp"])[:7] for month in found if not month["final"]]
+    assert unfinished == ["2019-03", "2020-01"]  # their last days are missing
 
 
 def test_the_real_hole_of_twelve_days_is_reported(session: Session, history: Path) -> None:

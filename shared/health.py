@@ -1,0 +1,79 @@
+"""What a process says of itself: alive, ready. Processes that serve no HTTP otherwise say it on a port of their own."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+STALE_SECONDS = 60.0
+Check = Callable[[], None]
+
+
+class Health:
+    """The heartbeat of a process's main loop, and the checks that tell whether it can work now."""
+
+    def __init__(self, checks: Mapping[str, Check], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._checks = checks
+        self._clock = clock
+        self._beaten = clock()
+
+    def beat(self) -> None:
+        """The main loop runs."""
+        self._beaten = self._clock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the main loop has run within the last minute."""
+        return self._clock() - self._beaten <= STALE_SECONDS
+
+    def failing(self) -> dict[str, str]:
+        """What is not in order, by check."""
+        found = {}
+        for name, check in self._checks.items():
+            try:
+                check()
+            except Exception as error:  # whatever a store's client raises, it is not in order
+                found[name] = type(error).__name__
+        return found
+
+
+@contextmanager
+def serve_health(health: Health, *, host: str, port: int) -> Iterator[int]:
+    """Answer `/livez` and `/readyz` in a thread while the block runs, on the port that is yielded."""
+    server = ThreadingHTTPServer((host, port), _handler(health))
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the base class names it
+            if self.path == "/livez":
+                self._answer(200 if health.alive else 503, {"status": "alive" if health.alive else "stale"})
+            elif self.path == "/readyz":
+                failing = health.failing()
+                self._answer(503 if failing else 200, {"status": "not ready" if failing else "ready", **failing})
+            else:
+                self._answer(404, {"status": "not found"})
+
+        def _answer(self, status: int, content: dict[str, str]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Health checks are not worth a line."""
+
+    return Handler

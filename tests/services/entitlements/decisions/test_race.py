@@ -1,0 +1,103 @@
+"""Sixteen deciders at once: every item is decided once; without the guard it is decided several times."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from threading import Barrier
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from services.entitlements.decisions.errors import AlreadyDecided
+from services.entitlements.decisions.service import DecisionService
+from services.entitlements.requests.entities import RequestItem
+from services.entitlements.requests.repository import RequestRepository
+from services.entitlements.requests.schemas import OpsRequestOut
+from shared.clock import Clock
+from shared.database import Database
+from tests.conftest import Stores
+from tests.services.entitlements.desk import Decisions, Desk
+from tests.services.entitlements.fakes import person
+from tests.services.entitlements.race import at_once
+
+DECIDERS = [person("ops", f"Decider {number}") for number in range(16)]
+REQUESTS = 40
+
+
+@pytest.fixture
+def database(stores: Stores) -> Iterator[Database]:
+    """A database in which things are committed."""
+    with closing(Database(stores.app_url("entitlements"), pool_size=len(DECIDERS))) as database:
+        yield database
+
+
+def ask_for(database: Database, number: int) -> list[UUID]:
+    """Requests of as many Quants."""
+    with database.transaction() as session:
+        return [Desk(session).ask("1d", by=person()).id for _ in range(number)]
+
+
+def all_decide(database: Database, request: UUID, decisions: Decisions = DecisionService) -> list[Any]:
+    """What each of the deciders is answered; every other one refuses."""
+
+    def decide(number: int) -> OpsRequestOut:
+        outcome = {"outcome": "refuse", "reason": "No."} if number % 2 else {"outcome": "approve"}
+        with database.transaction() as session:
+            return Desk(session, decisions=decisions).decide(request, by=DECIDERS[number], **outcome)
+
+    return at_once(len(DECIDERS), decide)
+
+
+def test_sixteen_deciders_make_one_decision_of_each_request(database: Database) -> None:
+    answers = [answer for request in ask_for(database, REQUESTS) for answer in all_decide(database, request)]
+    made = [answer for answer in answers if isinstance(answer, OpsRequestOut)]
+    lost = [answer for answer in answers if isinstance(answer, AlreadyDecided)]
+    assert (len(made), len(lost)) == (REQUESTS, REQUESTS * (len(DECIDERS) - 1))
+    winners = {answer.items[0].decided_by for answer in made}
+    assert {UUID(refusal.members["items"][0]["decided_by"]) for refusal in lost} == winners
+    approved = [answer for answer in made if answer.status == "approved"]
+    with database.transaction() as session:
+        desk = Desk(session)
+        assert desk.counts()["grants"] == len(approved)
+        for rows in (desk.audited("access.decided"), desk.told("access.decided")):
+            assert len(rows) == REQUESTS
+
+
+class Unguarded(RequestRepository):
+    """Reads an item without holding it, and writes its outcome whatever it is by then."""
+
+    def __init__(self, session: Session, all_have_read: Barrier) -> None:
+        super().__init__(session)
+        self._all_have_read = all_have_read
+
+    def lock_items(self, request: UUID) -> Sequence[RequestItem]:
+        """Read, and wait until all others have read."""
+        items = self.items([request])
+        self._all_have_read.wait(5)
+        return items
+
+    def decide(self, item: UUID, **outcome: Any) -> bool:
+        """Overwrite."""
+        self._session.execute(update(RequestItem).where(col(RequestItem.id) == item).values(**outcome))
+        return True
+
+
+class Careless(DecisionService):
+    """Decides without a guard."""
+
+    def __init__(self, session: Session, clock: Clock, all_have_read: Barrier) -> None:
+        super().__init__(session, clock)
+        self._requests = Unguarded(session, all_have_read)
+
+
+def test_without_the_guard_a_request_is_decided_several_times(database: Database) -> None:
+    [request] = ask_for(database, 1)
+    all_have_read = Barrier(len(DECIDERS))
+    answers = all_decide(database, request, lambda session, clock: Careless(session, clock, all_have_read))
+    made = [answer for answer in answers if isinstance(answer, OpsRequestOut)]
+    assert len(made) > 1
+    with database.transaction() as session:
+        assert len(Desk(session).audited("access.decided")) == len(made)

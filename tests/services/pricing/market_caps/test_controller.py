@@ -1,0 +1,75 @@
+"""Market capitalisations over HTTP: shape, pages, ranges, refusals."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.pricing.market_caps.service import MarketCapService
+from shared.clock import DatabaseClock
+from tests.services.pricing import entitlements
+from tests.services.pricing.conftest import ACCOUNT, T0, Service
+
+CAPS = "/v1/datasets/BTC/market-caps"
+
+
+@pytest.fixture
+def service(service: Service) -> Service:
+    with service.database.transaction() as session:
+        caps = MarketCapService(session, DatabaseClock())
+        for number in range(7):
+            observed_at = T0 + timedelta(days=number, hours=20)
+            day, cap = date(2025, 6, 10 + number), Decimal(f"139493812167{5 + number}.859863281250000000")
+            caps.record("BTC", day, cap, observed_at=observed_at, provenance="observed")
+    return service
+
+
+def test_the_shape_and_who_is_asked(service: Service) -> None:
+    answer = service.get(CAPS, limit=1)
+    body = answer.json()
+    assert body.pop("next_cursor")
+    assert body == {
+        "dataset": "BTC",
+        "currency": "USD",
+        "source": "coincap",
+        "data": [
+            {
+                "date": "2025-06-10",
+                "market_cap_usd": "1394938121675.859863281250000000",
+                "observed_at": "2025-06-10T20:00:00Z",
+                "provenance": "observed",
+            }
+        ],
+    }
+    assert entitlements.app.state.asked == [{"account": str(ACCOUNT), "dataset": "BTC"}]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 500])
+def test_pages_neither_skip_nor_repeat(service: Service, limit: int) -> None:
+    answer, days = service.get(CAPS, limit=limit), []
+    while True:
+        days += [row["date"] for row in answer.json()["data"]]
+        if "next" not in answer.links:
+            break
+        answer = service.get(answer.links["next"]["url"])
+    assert days == [f"2025-06-{day}" for day in range(10, 17)]
+
+
+def test_a_range_is_half_open(service: Service) -> None:
+    rows = service.get(CAPS, start="2025-06-11", end="2025-06-13").json()["data"]
+    assert [row["date"] for row in rows] == ["2025-06-11", "2025-06-12"]
+
+
+def test_refusals(service: Service) -> None:
+    cursor = service.get(CAPS, limit=1).json()["next_cursor"]
+    assert service.get(CAPS, start="2025-06-10", cursor=cursor).json()["code"] == "invalid-cursor"
+    assert service.get("/v1/datasets/DOGE/market-caps").json()["code"] == "dataset-not-found"
+    entitlements.app.state.refusal = entitlements.REFUSAL
+    assert service.get(CAPS, limit=501).json()["code"] == "invalid-input"
+    assert service.get(CAPS).json()["code"] == "never-requested"
+    assert service.get(CAPS, limit=1, cursor=cursor).status_code == 403
+
+
+def test_nothing_stored(service: Service) -> None:
+    body = service.get("/v1/datasets/ETH/market-caps").json()
+    assert (body["data"], body["source"], body["next_cursor"]) == ([], None, None)

@@ -1,0 +1,74 @@
+"""Which market capitalisation takes the place of which, on the real database; and which days a range holds."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.orm import Session
+
+from services.pricing.market_caps.policy import first_day
+from services.pricing.market_caps.service import MarketCapService
+from tests.services.pricing.conftest import T0, FixedClock
+
+DAY = date(2025, 6, 10)
+
+
+@pytest.fixture
+def caps(session: Session) -> MarketCapService:
+    return MarketCapService(session, FixedClock(T0))
+
+
+def record(caps: MarketCapService, provenance: str, cap: str, day: date = DAY) -> bool:
+    return caps.record("BTC", day, Decimal(cap), observed_at=T0, provenance=provenance)
+
+
+def stored(caps: MarketCapService) -> list[tuple[int, str, str]]:
+    rows = caps.page("BTC", start=date(2000, 1, 1), end=date(2100, 1, 1), limit=100)
+    return [(row.date.day, format(row.market_cap_usd, "f"), row.provenance) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("stands", "comes", "written"),
+    [
+        ("sample", "sample", False),
+        ("sample", "vendor-history", True),
+        ("sample", "observed", True),
+        ("vendor-history", "sample", False),
+        ("vendor-history", "vendor-history", False),
+        ("vendor-history", "derived", False),
+        ("vendor-history", "observed", True),
+        ("derived", "vendor-history", True),
+        ("observed", "sample", False),
+        ("observed", "vendor-history", False),
+        ("observed", "observed", False),
+    ],
+)
+def test_only_a_better_provenance_takes_the_place(
+    caps: MarketCapService, stands: str, comes: str, written: bool
+) -> None:
+    assert record(caps, stands, "1.50")
+    assert record(caps, comes, "2.50") is written
+    assert stored(caps) == [(10, "2.50", comes) if written else (10, "1.50", stands)]
+
+
+def test_the_first_real_value_replaces_the_sample_wholly(caps: MarketCapService) -> None:
+    for day in (8, 9, 10):
+        record(caps, "sample", "1.0", date(2025, 6, day))
+    assert caps.source("BTC") == "sample"
+    assert record(caps, "vendor-history", "1394938121675.859863281250000000", date(2025, 6, 9))
+    assert not record(caps, "sample", "1.0", date(2025, 6, 11))
+    assert stored(caps) == [(9, "1394938121675.859863281250000000", "vendor-history")]
+    assert caps.source("BTC") == "coincap"
+    assert caps.held(date(2025, 6, 9)) == {"BTC": "vendor-history"}
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        (datetime(2025, 6, 10, tzinfo=UTC), date(2025, 6, 10)),
+        (datetime(2025, 6, 10, 0, 0, 0, 1, tzinfo=UTC), date(2025, 6, 11)),
+        (datetime(2025, 12, 31, 23, tzinfo=UTC), date(2026, 1, 1)),
+    ],
+)
+def test_a_day_belongs_to_a_range_if_its_first_instant_does(at: datetime, day: date) -> None:
+    assert first_day(at) == day
