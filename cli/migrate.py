@@ -1,6 +1,5 @@
 """Makes the database what this version needs: roles, schemas, tables, privileges. Running it again changes nothing."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from alembic import command
@@ -36,14 +35,14 @@ class MigrationFailed(Exception):
     """The database cannot be brought to this version; the message says what to do."""
 
 
-def migrate(settings: OperatorSettings, schemas: Sequence[str] = SCHEMAS) -> None:
+def migrate(settings: OperatorSettings) -> None:
     """Migrate all schemas under one advisory lock; raises MigrationFailed."""
     engine = create_engine(driver_url(settings.database_url))
     try:
         with engine.connect() as connection:
             connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
             connection.commit()
-            for schema in schemas:
+            for schema in SCHEMAS:
                 _migrate_schema(connection, schema, settings.app_url(schema))
     finally:
         engine.dispose()

@@ -1,18 +1,20 @@
-"""All of Tickgate as child processes: the gateway with the services inside it, worker, relay and scheduler."""
+"""All of Tickgate as child processes: composed, with the services inside the gateway's process, or each apart."""
 
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from cli.embedded.children import Child
+from cli.embedded.children import Child, free_port
 
 READY_SECONDS = 60.0
-PROCESSES = {
-    "gateway": ("gateway",),
+STOP_SECONDS = 20.0
+SERVICES = ("catalog", "entitlements", "pricing")
+BACKGROUND = {
     "worker": ("services.entitlements", "worker"),
     "relay": ("services.entitlements", "relay"),
     "scheduler": ("services.pricing", "scheduler"),
@@ -23,12 +25,57 @@ class PlatformFailed(Exception):
     """A process ended that should run; the message names it and shows its last words."""
 
 
+@dataclass(frozen=True)
+class Process:
+    """A Python module to run, with its arguments and settings, and where it says that it is ready."""
+
+    module: tuple[str, ...]
+    env: Mapping[str, str]
+    ready_url: str
+
+
+def composed(env: Mapping[str, str]) -> dict[str, Process]:
+    """The services inside the gateway's process: what `tickgate up` runs."""
+    return {"gateway": _gateway(env), **_background(env)}
+
+
+def apart(env: Mapping[str, str]) -> dict[str, Process]:
+    """Every service in a process of its own, reached over HTTP: what docker-compose runs."""
+    ports = {name: free_port() for name in (*SERVICES, "keys")}
+    urls = {f"TICKGATE_{name.upper()}_URL": f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    env = {**env, **urls}
+    services = {
+        name: Process((f"services.{name}", "api"), {**env, "TICKGATE_PORT": str(ports[name])}, _ready(ports[name]))
+        for name in SERVICES
+    }
+    gateway = _gateway({**env, "TICKGATE_INTERNAL_PORT": str(ports["keys"])})
+    return {**services, "gateway": gateway, **_background(env)}
+
+
+def _gateway(env: Mapping[str, str]) -> Process:
+    return Process(("gateway",), env, f"http://{env['TICKGATE_HOST']}:{env['TICKGATE_PORT']}/readyz")
+
+
+def _background(env: Mapping[str, str]) -> dict[str, Process]:
+    ports = {name: free_port() for name in BACKGROUND}
+    return {
+        name: Process(module, {**env, "TICKGATE_METRICS_PORT": str(ports[name])}, _ready(ports[name]))
+        for name, module in BACKGROUND.items()
+    }
+
+
+def _ready(port: int) -> str:
+    return f"http://127.0.0.1:{port}/readyz"
+
+
 class Platform:
     """The running processes, by name."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, processes: Mapping[str, Process], logs: Path) -> None:
+        self._processes = processes
+        self._logs = logs
         self.children: dict[str, Child] = {}
+        self.url = processes["gateway"].ready_url.removesuffix("/readyz")
 
     def check(self) -> None:
         """Raises PlatformFailed when a process has ended."""
@@ -36,35 +83,41 @@ class Platform:
             if not child.running:
                 raise PlatformFailed(f"{name} ended with status {child.returncode}; its last words:\n{child.tail(5)}")
 
-    def start(self, name: str, env: Mapping[str, str], logs: Path) -> None:
+    def start(self, name: str) -> None:
         """Start one process, or start it again."""
-        command = [sys.executable, "-m", *PROCESSES[name]]
-        self.children[name] = Child.spawn(command, env=env, log=logs / f"{name}.log")
+        process = self._processes[name]
+        command = [sys.executable, "-m", *process.module]
+        self.children[name] = Child.spawn(command, env=process.env, log=self._logs / f"{name}.log")
 
-    def await_ready(self) -> None:
-        """Wait until the gateway says it can serve; raises PlatformFailed."""
-        deadline = time.monotonic() + READY_SECONDS
-        while not _is_ready(self.url):
+    def start_all(self) -> None:
+        """Start every process and wait until each is ready; raises PlatformFailed."""
+        for name in self._processes:
+            self.start(name)
+        for name in self._processes:
+            self.await_ready(name)
+
+    def await_ready(self, name: str) -> None:
+        """Wait until a process says that it can work; raises PlatformFailed."""
+        url, deadline = self._processes[name].ready_url, time.monotonic() + READY_SECONDS
+        while not _is_ready(url):
             self.check()
             if time.monotonic() > deadline:
-                raise PlatformFailed(f"{self.url}/readyz does not answer; see the logs")
+                raise PlatformFailed(f"{name} is not ready; its last words:\n{self.children[name].tail(5)}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop every process, the gateway first, so that nothing new comes in."""
-        for child in self.children.values():
-            child.stop(timeout=20)
+        """Stop every process, the door first, so that nothing new comes in."""
+        for name in sorted(self.children, key=lambda name: name != "gateway"):
+            self.children[name].stop(timeout=STOP_SECONDS)
 
 
 @contextmanager
-def running_platform(env: Mapping[str, str], logs: Path) -> Iterator[Platform]:
-    """Start all processes, wait until they serve, and stop them at the end of the block."""
+def running_platform(processes: Mapping[str, Process], logs: Path) -> Iterator[Platform]:
+    """Start all processes, wait until they are ready, and stop them at the end of the block."""
     logs.mkdir(parents=True, exist_ok=True)
-    platform = Platform(f"http://{env['TICKGATE_HOST']}:{env['TICKGATE_PORT']}")
+    platform = Platform(processes, logs)
     try:
-        for name in PROCESSES:
-            platform.start(name, env, logs)
-        platform.await_ready()
+        platform.start_all()
         yield platform
     finally:
         platform.stop()
@@ -72,6 +125,6 @@ def running_platform(env: Mapping[str, str], logs: Path) -> Iterator[Platform]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+        return httpx.get(url, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False

@@ -8,7 +8,7 @@ from threading import Event as Flag
 from rich.console import Console
 
 from cli.environment import announced, environment
-from cli.platform import Platform, running_platform
+from cli.platform import Platform, composed, running_platform
 from cli.seed import seed_datasets, seed_keys
 from cli.settings import OperatorSettings
 from gateway.settings import KeysSettings
@@ -26,7 +26,7 @@ def started(settings: OperatorSettings) -> Iterator[Platform]:
         seed_datasets(CatalogSettings.load())
         seed_keys(KeysSettings.load(), settings.home / "keys.json")
         everything = {**os.environ, "TICKGATE_HOST": settings.host, "TICKGATE_PORT": str(settings.port)}
-        with announced(settings.home, env), running_platform(everything, settings.home / "logs") as platform:
+        with announced(settings.home, env), running_platform(composed(everything), settings.home / "logs") as platform:
             yield platform
 
 

@@ -8,7 +8,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.surface import Service
-from shared.database import Database
 from shared.errors import TemporarilyUnavailable
 from shared.upstream import fetch
 
@@ -21,26 +20,17 @@ def alive() -> ASGIApp:
     return JSONResponse({"status": "alive"})
 
 
-def ready(database: Database, services: Mapping[str, Service]) -> ASGIApp:
-    """Answers 503 while the keys' database or a service cannot serve."""
+def ready(services: Mapping[str, Service]) -> ASGIApp:
+    """Answers 503 while a service, that of the keys among them, cannot serve."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        checks = await asyncio.gather(_database(database), *(_service(service) for service in services.values()))
-        missing = [name for name, well in zip(("database", *services), checks, strict=True) if not well]
+        checks = await asyncio.gather(*(_service(service) for service in services.values()))
+        missing = [name for name, well in zip(services, checks, strict=True) if not well]
         if missing:
             raise TemporarilyUnavailable(f"not ready: {', '.join(missing)}", missing=missing)
         await JSONResponse({"status": "ready"})(scope, receive, send)
 
     return serve
-
-
-async def _database(database: Database) -> bool:
-    try:
-        await asyncio.to_thread(database.ping)
-    except Exception as error:
-        logger.warning("database unavailable", error=str(error))
-        return False
-    return True
 
 
 async def _service(service: Service) -> bool:

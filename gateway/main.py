@@ -40,7 +40,7 @@ def create_gateway(settings: GatewaySettings | None = None, routes: Iterable[Rou
             app.state.door = await _open(settings or GatewaySettings.load(), routes, stack)
             yield
 
-    app = Starlette(lifespan=lifespan, middleware=[Middleware(SafeHeaders), Middleware(Correlation)])
+    app = Starlette(lifespan=lifespan, middleware=[Middleware(SafeHeaders), Middleware(Correlation, name="gateway")])
     app.router.default = _enter  # the rows are the only routes
     return app
 
@@ -71,19 +71,19 @@ async def _open(settings: GatewaySettings, routes: tuple[Route, ...], stack: Asy
     documents = await read_surface(services.values(), signer)
     check_surface(routes, documents)
     return Door(
-        pages=_pages(database, services, merge(routes, documents)),
+        pages=_pages(services, merge(routes, documents)),
         matcher=Matcher(routes),
         guard=Guard(database, KeySecrets(settings.key_pepper)),
         forwarder=Forwarder(services, signer, parameters_of(routes, documents)),
     )
 
 
-def _pages(database: Database, services: dict[str, Service], document: Document) -> dict[str, ASGIApp]:
+def _pages(services: dict[str, Service], document: Document) -> dict[str, ASGIApp]:
     return {
         **docs.pages(),
         "/openapi.json": JSONResponse(document),
         "/livez": health.alive(),
-        "/readyz": health.ready(database, services),
+        "/readyz": health.ready(services),
     }
 
 

@@ -15,6 +15,7 @@ from shared.errors import install_filters
 from shared.identity import IdentityGuard, Signer, Verifier
 from shared.module import Module
 from shared.pagination import Cursors
+from shared.revision import check_revision
 from shared.settings import ServiceSettings
 from shared.upstream import Neighbour, open_upstream
 
@@ -33,18 +34,19 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Correlation), Middleware(IdentityGuard)],
+        middleware=[Middleware(Correlation, name=module.name), Middleware(IdentityGuard)],
         separate_input_output_schemas=False,
     )
     for controller in module.controllers:
         app.include_router(controller)
-    _add_health(app)
+    _add_health(app, module)
     install_filters(app)
     return app
 
 
 async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack: AsyncExitStack) -> None:
     """Put what requests need on `app.state`, to be closed with the stack."""
+    settings.require_api_secrets()
     app.state.settings = settings
     app.state.database = Database(settings.database)
     stack.callback(app.state.database.close)
@@ -57,7 +59,7 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
         app.state.neighbours[name] = Neighbour(upstream, name=name, signer=signer, caller=module.name)
 
 
-def _add_health(app: FastAPI) -> None:
+def _add_health(app: FastAPI, module: Module) -> None:
     @app.get("/livez", include_in_schema=False)
     async def livez() -> JSONResponse:
         """The process runs."""
@@ -65,8 +67,8 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     def readyz(request: Request) -> JSONResponse:
-        """The process can serve: its database answers."""
-        request.app.state.database.ping()
+        """The process can serve: its database answers, at the revision that this version knows."""
+        check_revision(request.app.state.database, module)
         return JSONResponse({"status": "ready"})
 
 

@@ -31,6 +31,10 @@ class Transport:
 
         return dramatiq.Worker(self.broker, worker_threads=threads)
 
+    def ping(self) -> None:
+        """Raises when Redis does not answer."""
+        self.broker.client.ping()
+
     def close(self) -> None:
         """Close the connections to Redis."""
         self.broker.close()

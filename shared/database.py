@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, MetaData, create_engine, text
+from sqlalchemy import DateTime, Dialect, MetaData, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -66,11 +66,6 @@ class Database:
             except BaseException:
                 session.rollback()
                 raise
-
-    def ping(self) -> None:
-        """Raises when the database does not answer."""
-        with self.engine.connect() as connection:
-            connection.execute(text("select 1"))
 
     def close(self) -> None:
         """Give all connections back to the server."""

@@ -40,14 +40,17 @@ class Health:
 
 
 @contextmanager
-def serve_health(health: Health, *, host: str, port: int) -> Iterator[int]:
-    """Answer `/livez` and `/readyz` in a thread while the block runs, on the port that is yielded."""
+def serve_health(health: Health, *, host: str, port: int) -> Iterator[None]:
+    """Answer `/livez` and `/readyz` in a thread while the block runs; port 0 serves nothing."""
+    if port == 0:
+        yield
+        return
     server = ThreadingHTTPServer((host, port), _handler(health))
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:
-        yield server.server_port
+        yield
     finally:
         server.shutdown()
         server.server_close()

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from threading import Event as Flag
+from threading import Lock
 from uuid import UUID
 
 import structlog
@@ -18,8 +21,27 @@ from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 CATCH_UP = 30
+FAR = timedelta(days=366)
 LEASE = timedelta(minutes=15)
 MAX_ATTEMPTS = 5
+Progress = Callable[[str], None]
+
+
+class Interrupted(Exception):
+    """The process was told to stop; the run is due again."""
+
+    def __str__(self) -> str:
+        return self.__doc__ or ""
+
+
+def interrupted_by(stop: Flag) -> Progress:
+    """A progress that ends the run at its next step once `stop` is set."""
+
+    def progress(_step: str) -> None:
+        if stop.is_set():
+            raise Interrupted
+
+    return progress
 
 
 class AlreadyRunning(Exception):
@@ -86,6 +108,7 @@ class JobRuns:
         self._table = table
         self._jobs = {job.name: job for job in jobs}
         self._clock = clock or DatabaseClock()
+        self._working = Lock()
 
     def ensure_due_runs(self) -> None:
         """Write a due run for every slot since the last known one, at most 30 of each job, the newest of them."""
@@ -93,21 +116,32 @@ class JobRuns:
             now = self._clock.now(session)
             for job in self._jobs.values():
                 for slot in self._missing(session, job, now)[-CATCH_UP:]:
-                    request_run(session, self._table, job.name, slot)
+                    request_run(session, self._table, job.name, slot, due_at=slot)
 
     def _missing(self, session: Session, job: Job, now: datetime) -> list[datetime]:
         last = session.execute(select(func.max(self._table.c.slot)).where(self._table.c.job == job.name)).scalar()
         if last is not None:
             return list(job.slots(last, now))
-        return list(job.slots(now - timedelta(days=1), now))[-1:] if job.from_start else []
+        if job.from_start:
+            return list(job.slots(now - timedelta(days=1), now))[-1:]
+        return list(islice(job.slots(now, now + FAR), 1))
 
     def run_due(self) -> int:
         """Run what is due, oldest slot first, until nothing is; how many runs were made."""
         made = 0
-        while (claimed := self._claim()) is not None:
-            self._run(*claimed)
-            made += 1
+        with self._working:
+            while (claimed := self._claim()) is not None:
+                made += 1
+                if not self._run(*claimed):
+                    break
         return made
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait for the run under way here; whether there is none any more."""
+        idle = self._working.acquire(timeout=seconds)
+        if idle:
+            self._working.release()
+        return idle
 
     def _claim(self) -> tuple[UUID, Job, datetime] | None:
         table = self._table
@@ -142,32 +176,48 @@ class JobRuns:
                 raise AlreadyRunning
         return self._attempt(run_id, self._jobs[name], slot)
 
-    def _run(self, run_id: UUID, job: Job, slot: datetime) -> None:
+    def _run(self, run_id: UUID, job: Job, slot: datetime) -> bool:
+        """Whether to go on with the next one."""
         try:
             self._attempt(run_id, job, slot)
+        except Interrupted:
+            return False
         except Exception:
             logger.exception("job failed", job=job.name, slot=slot.isoformat())
+        return True
 
     def _attempt(self, run_id: UUID, job: Job, slot: datetime) -> Outcome:
         try:
             outcome = job.run(slot)
+        except Interrupted as error:
+            self._finish(run_id, "due", {}, str(error), again_after=timedelta(0))
+            raise
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
             self._finish(run_id, "failed", {}, f"{type(error).__name__}: {error}"[:2000])
             raise
         self._finish(run_id, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
         return outcome
 
-    def _finish(self, run_id: UUID, state: str, counts: dict[str, int], error: str | None) -> None:
+    def _finish(
+        self,
+        run_id: UUID,
+        state: str,
+        counts: dict[str, int],
+        error: str | None,
+        *,
+        again_after: timedelta = timedelta(seconds=30),
+    ) -> None:
         """Record the outcome; what is not done is due again after a while that grows with each attempt."""
         table, now = self._table, func.clock_timestamp()
-        later = now + table.c.attempts * table.c.attempts * timedelta(seconds=30)
+        later = now + table.c.attempts * table.c.attempts * again_after
         values = {"state": state, "finished_at": now, "due_at": later, "counts": counts, "error": error}
         with self._database.transaction() as session:
             session.execute(update(table).where(table.c.id == run_id).values(values))
 
 
-def request_run(session: Session, table: Table, job: str, slot: datetime) -> UUID:
-    """The run of this job and slot, written as due if there is none yet."""
-    session.execute(insert(table).values(id=new_id(), job=job, slot=slot).on_conflict_do_nothing())
+def request_run(session: Session, table: Table, job: str, slot: datetime, *, due_at: datetime | None = None) -> UUID:
+    """The run of this job and slot, written as due, now unless said otherwise, if there is none yet."""
+    values = {"id": new_id(), "job": job, "slot": slot, "due_at": due_at or func.clock_timestamp()}
+    session.execute(insert(table).values(values).on_conflict_do_nothing())
     run_id: UUID = session.execute(select(table.c.id).where(table.c.job == job, table.c.slot == slot)).scalar_one()
     return run_id

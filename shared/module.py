@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
-from shared.jobs import Job
+from shared.jobs import Job, Progress
 from shared.outbox import Handler
 from shared.settings import ServiceSettings
 
@@ -16,16 +16,18 @@ class Module:
     """The table of contents of one service.
 
     The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
-    `neighbours` names the services it asks by URL; `tasks` maps an event's type to what happens then; `jobs` builds
-    the scheduled jobs out of the service's settings.
+    `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
+    event's type to what happens then; `jobs` builds the scheduled jobs out of the service's settings and a function
+    that is told of their progress.
     """
 
     name: str
     settings: type[ServiceSettings]
     metadata: MetaData
+    revision: str
     controllers: tuple[APIRouter, ...]
     neighbours: tuple[str, ...] = ()
     outbox: Table | None = None
     tasks: Mapping[str, Handler] = field(default_factory=dict)
     job_runs: Table | None = None
-    jobs: Callable[[ServiceSettings], tuple[Job, ...]] | None = None
+    jobs: Callable[[ServiceSettings, Progress], tuple[Job, ...]] | None = None

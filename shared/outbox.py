@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Column, Index, MetaData, Table, Text, Uuid, func, insert, select, update
 from sqlalchemy import types as t
 from sqlalchemy.dialects.postgresql import JSONB
@@ -19,6 +20,7 @@ from shared.correlation import request_id
 from shared.database import Database, UtcDateTime
 from shared.ids import new_id
 
+logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
 MAX_ATTEMPTS = 5
 BATCH = 100
@@ -77,7 +79,8 @@ def take_due(session: Session, table: Table) -> list[UUID]:
 
 def hand_back(session: Session, table: Table, events: list[UUID]) -> None:
     """Make events due again whose hand-over failed."""
-    session.execute(update(table).where(table.c.id.in_(events), table.c.state == "sent").values(state="pending"))
+    sent = update(table).where(table.c.id.in_(events), table.c.state == "sent")
+    session.execute(sent.values(state="pending", due_at=func.clock_timestamp()))
 
 
 def deliver(database: Database, table: Table, tasks: Mapping[str, Handler], event_id: UUID) -> None:
@@ -110,7 +113,9 @@ def _act(session: Session, table: Table, tasks: Mapping[str, Handler], event_id:
     if row is None:
         return
     event = Event(id=row.id, type=row.type, payload=row.payload, created_at=row.created_at, request_id=row.request_id)
-    tasks[event.type](session, event)
+    with structlog.contextvars.bound_contextvars(request_id=event.request_id):
+        tasks[event.type](session, event)
+        logger.info("event", type=event.type, id=str(event.id), attempt=row.attempts)
     session.execute(update(table).where(table.c.id == event_id).values(state="done", error=None))
 
 

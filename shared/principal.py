@@ -31,7 +31,7 @@ class Principal:
         return self.account
 
 
-def _caller(request: Request) -> Principal:
+async def _caller(request: Request) -> Principal:
     principal: Principal = request.scope["principal"]
     return principal
 

@@ -1,5 +1,7 @@
 """What `python -m services.<name> api|worker|relay|scheduler` does: one service, one role, until it is told to stop."""
 
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from shared.settings import ServiceSettings, Settings, SettingsMissing
 from shared.worker import run_worker
 
 Kind = TypeVar("Kind", bound=Settings)
-GRACE = 15
+GRACE = 12
 ROLES: dict[str, Callable[[Module, ServiceSettings, Flag], None]] = {
     "worker": run_worker,
     "relay": run_relay,
@@ -36,6 +38,8 @@ def main(module: Module, app: ASGIApp) -> None:
         serve(app, host=settings.host, port=settings.port)
         return
     ROLES[role](module, settings, stop_signal())
+    logging.shutdown()
+    os._exit(0)  # a thread that waits for an upstream must not hold the exit: its work is taken up elsewhere
 
 
 def settings_or_exit(kind: type[Kind]) -> Kind:
@@ -55,7 +59,8 @@ def stop_signal() -> Flag:
 
 
 def serve(app: ASGIApp, *, host: str, port: int) -> None:
-    """Serve HTTP until told to stop; requests under way are finished, for at most 15 seconds."""
+    """Serve HTTP until told to stop; requests under way are finished, for at most 12 seconds."""
+    stop_signal()  # uvicorn raises the signal again when it has stopped; by then it is no news
     uvicorn.run(
         app,
         host=host,

@@ -1,6 +1,7 @@
 """The relay: hands events that were written to the outbox over to the workers; any number may run."""
 
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from threading import Event as Flag
 
 import structlog
@@ -9,8 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.broker import Transport
 from shared.database import Database
+from shared.health import Health, serve_health
 from shared.module import Module
 from shared.outbox import hand_back, take_due
+from shared.revision import check_revision
 from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
@@ -23,12 +26,15 @@ def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
     if module.outbox is None:
         raise ValueError(f"{module.name} publishes no events")
     with (
-        closing(Database(settings.database, pool_size=1)) as database,
+        closing(Database(settings.database, pool_size=2)) as database,
         closing(Transport(settings.redis_url, service=module.name)) as transport,
     ):
-        logger.info("relay started", service=module.name)
-        while not stop.is_set():
-            stop.wait(step(database, module.outbox, transport))
+        health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
+        with serve_health(health, host=settings.host, port=settings.metrics_port):
+            logger.info("relay started", service=module.name)
+            while not stop.is_set():
+                stop.wait(step(database, module.outbox, transport))
+                health.beat()
 
 
 def step(database: Database, outbox: Table, transport: Transport) -> float:
@@ -44,7 +50,7 @@ def step(database: Database, outbox: Table, transport: Transport) -> float:
             transport.send(event_id)
     except Exception as error:  # whatever Redis and Dramatiq raise: the rows stay and are sent again
         logger.warning("queue unavailable", error=str(error))
-        with database.transaction() as session:
+        with suppress(DBAPIError), database.transaction() as session:  # else their lease runs out by itself
             hand_back(session, outbox, events)
         return AFTER_A_FAULT
     return 0 if events else INTERVAL

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 PREFIX = "TICKGATE_"
+SECRET_LENGTH = 16
 NO_JSON = "this is not JSON"
 
 
@@ -52,6 +53,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="The address a server listens on.")
     port: int = Field(default=8080, ge=1, le=65535, description="The port a server listens on; the gateway's is 8080.")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where processes without HTTP answer /livez and /readyz; 0: nowhere."
+    )
     redis_url: str = Field(default="", description="Redis 6.2 or newer, or Valkey.")
     log_level: str = Field(default="info", description="debug, info, warning or error.")
 
@@ -84,8 +88,20 @@ class ServiceSettings(Settings):
     """What a service's processes are told; each service names its own database in `database`."""
 
     identity_private_key: str = Field(default="", description="This process's Ed25519 key (PEM), to call others with.")
-    identity_public_keys: dict[str, list[str]] = Field(description="Issuer -> its Ed25519 public keys (PEM).")
-    cursor_secret: str = Field(min_length=16, description="Signs page cursors.")
+    identity_public_keys: dict[str, list[str]] = Field(
+        default_factory=dict, description="Issuer -> its Ed25519 public keys (PEM)."
+    )
+    cursor_secret: str = Field(default="", description="Signs page cursors; at least 16 characters.")
+
+    def require_api_secrets(self) -> None:
+        """Raises SettingsMissing for what only a process that answers HTTP needs."""
+        missing = []
+        if not self.identity_public_keys:
+            missing.append(f"{PREFIX}IDENTITY_PUBLIC_KEYS: the keys whose signatures count are required")
+        if len(self.cursor_secret) < SECRET_LENGTH:
+            missing.append(f"{PREFIX}CURSOR_SECRET: at least {SECRET_LENGTH} characters are required")
+        if missing:
+            raise SettingsMissing("\n".join(missing))
 
     @property
     def database(self) -> str:

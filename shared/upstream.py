@@ -1,5 +1,6 @@
 """Where another service is, as an ASGI app: called directly (`asgi://package.main`) or dialled (`http://host:port`)."""
 
+import asyncio
 import importlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -32,7 +33,7 @@ async def open_upstream(url: str) -> AsyncIterator[ASGIApp]:
         async with _loaded(rest) as app:
             yield app
     elif scheme in ("http", "https"):
-        async with aiohttp.ClientSession(timeout=TIMEOUT, auto_decompress=False) as session:
+        async with _dialling() as session:
             yield HttpUpstream(session, url.rstrip("/"))
     else:
         raise ValueError(f"a service is at asgi://package.module or http://host:port, not at {url}")
@@ -59,6 +60,14 @@ async def _loaded(module: str) -> AsyncIterator[Starlette]:
             await stack.aclose()
 
 
+def _dialling() -> aiohttp.ClientSession:
+    """Any number of connections, as streams hold theirs; no cookies, as one caller's are not the next one's."""
+    # kept for less than uvicorn's five seconds: a POST must not meet a connection that is just being closed
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
+    jar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=TIMEOUT, auto_decompress=False)
+
+
 class HttpUpstream:
     """A service in another process; what cannot be reached answers 503."""
 
@@ -67,8 +76,9 @@ class HttpUpstream:
         self._base = base
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward one request and stream its answer back."""
+        """Forward one request and stream its answer back, until its reader goes away."""
         started = False
+        reader = None
         try:
             async with self._session.request(
                 scope["method"],
@@ -82,19 +92,32 @@ class HttpUpstream:
                 headers = [pair for pair in headers if pair[0] not in HOP_BY_HOP - {b"content-length"}]
                 await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                 started = True
+                reader = asyncio.create_task(_hang_up_with(receive, answer))
                 async for chunk in answer.content.iter_chunked(CHUNK):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
         except (aiohttp.ClientError, TimeoutError):
+            if reader and reader.done():
+                return
             if started:  # half an answer must not look like a whole one
                 raise
             await problem_response(TemporarilyUnavailable(), scope["path"])(scope, receive, send)
+        finally:
+            if reader:
+                reader.cancel()
 
     def _url(self, scope: Scope) -> URL:
         path = scope.get("raw_path") or quote(scope["path"]).encode()
         query = scope["query_string"]
         target = path.decode("latin-1") + ("?" + query.decode("latin-1") if query else "")
         return URL(self._base + target, encoded=True)
+
+
+async def _hang_up_with(receive: Receive, answer: aiohttp.ClientResponse) -> None:
+    """Close the answer when its reader goes away: servers do not say so otherwise, and a stream would go on for ever."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    answer.close()
 
 
 async def _body(receive: Receive) -> bytes:
@@ -175,7 +198,14 @@ async def fetch(
 
 
 def _nothing() -> Callable[[], Awaitable[Message]]:
+    """No body, from a caller who never goes away before the answer's end."""
+    unread = True
+
     async def receive() -> Message:
+        nonlocal unread
+        if not unread:
+            await asyncio.Event().wait()
+        unread = False
         return {"type": "http.request", "body": b"", "more_body": False}
 
     return receive

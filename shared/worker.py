@@ -1,6 +1,7 @@
 """The worker: takes event ids off the queue and acts on them, each once."""
 
 from contextlib import closing
+from functools import partial
 from threading import Event as Flag
 from uuid import UUID
 
@@ -8,12 +9,16 @@ import structlog
 
 from shared.broker import Transport
 from shared.database import Database
+from shared.health import Health, serve_health
 from shared.module import Module
 from shared.outbox import deliver
+from shared.revision import check_revision
 from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
 THREADS = 4
+BEAT = 1.0
+GRACE_MILLISECONDS = 10_000
 
 
 def run_worker(module: Module, settings: ServiceSettings, stop: Flag) -> None:
@@ -27,8 +32,12 @@ def run_worker(module: Module, settings: ServiceSettings, stop: Flag) -> None:
         deliver(database, outbox, module.tasks, event_id)
 
     with closing(database), closing(Transport(settings.redis_url, service=module.name)) as transport:
-        worker = transport.receive(act, threads=THREADS)
-        worker.start()
-        logger.info("worker started", service=module.name)
-        stop.wait()
-        worker.stop(timeout=10_000)
+        health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
+        with serve_health(health, host=settings.host, port=settings.metrics_port):
+            worker = transport.receive(act, threads=THREADS)
+            worker.start()
+            logger.info("worker started", service=module.name)
+            while not stop.wait(BEAT):
+                if all(thread.is_alive() for thread in worker.workers):
+                    health.beat()
+            worker.stop(timeout=GRACE_MILLISECONDS)

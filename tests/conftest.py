@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[TEMPLATE] = f"{database_url.rpartition('/')[0]}/{name}"
     os.environ[REDIS] = redis_url
     stores = Stores(os.environ[TEMPLATE], redis_url)
-    ready = [s for s in SCHEMAS if list((ROOT / "migrations" / s).glob("0*.py"))]  # WIP until all four exist
-    migrate(
-        OperatorSettings(**{k.removeprefix("TICKGATE_").lower(): v for k, v in stores.environment().items()}), ready
-    )
+    migrate(OperatorSettings(**{k.removeprefix("TICKGATE_").lower(): v for k, v in stores.environment().items()}))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -83,7 +80,9 @@ def _execute(url: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def _clone() -> Iterator[Stores]:
+@contextmanager
+def cloned() -> Iterator[Stores]:
+    """A migrated, empty database of one's own, dropped at the end of the block."""
     template = os.environ[TEMPLATE]
     server, _, source = template.rpartition("/")
     name = f"{source}_{uuid.uuid4().hex[:8]}"
@@ -97,19 +96,22 @@ def _clone() -> Iterator[Stores]:
 @pytest.fixture
 def stores() -> Iterator[Stores]:
     """A migrated, empty database for a test that commits."""
-    yield from _clone()
+    with cloned() as stores:
+        yield stores
 
 
 @pytest.fixture(scope="module")
 def module_stores() -> Iterator[Stores]:
     """A migrated, empty database that the tests of a module share."""
-    yield from _clone()
+    with cloned() as stores:
+        yield stores
 
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Stores]:
     """A migrated, empty database in which nothing is ever committed."""
-    yield from _clone()
+    with cloned() as stores:
+        yield stores
 
 
 @pytest.fixture

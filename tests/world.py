@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from cli.embedded.children import free_port
-from cli.platform import Platform, running_platform
+from cli.platform import Platform, apart, composed, running_platform
 from cli.seed import seed_datasets, seed_keys
 from gateway.settings import KeysSettings
 from services.catalog.settings import CatalogSettings
@@ -70,12 +70,13 @@ def secrets() -> dict[str, str]:
 
 
 @contextmanager
-def running_world(stores: Stores, folder: Path, **settings: str) -> Iterator[World]:
-    """Seed the stores and run every process on them until the block ends."""
+def running_world(stores: Stores, folder: Path, *, home: str = "composed", **settings: str) -> Iterator[World]:
+    """Seed the stores and run every process on them, composed or apart, until the block ends."""
     env = {**stores.environment(), **secrets(), "TICKGATE_HOST": "127.0.0.1", "TICKGATE_PORT": str(free_port())}
     env |= settings
     seed_datasets(settings_of(CatalogSettings, env))
     seed_keys(settings_of(KeysSettings, env), folder / "keys.json")
     keys = json.loads((folder / "keys.json").read_text())
-    with running_platform(env, folder / "logs") as platform:
+    processes = apart(env) if home == "apart" else composed(env)
+    with running_platform(processes, folder / "logs") as platform:
         yield World(platform=platform, env=env, keys=keys, logs=folder / "logs")

@@ -9,5 +9,6 @@ module = Module(
     name="keys",
     settings=KeysSettings,
     metadata=metadata,
+    revision="0001",
     controllers=(controller.router, controller.internal),
 )

@@ -16,6 +16,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
+    revision="0001",
     controllers=(
         requests.router,
         decisions.router,

@@ -12,6 +12,7 @@ module = Module(
     name="pricing",
     settings=PricingSettings,
     metadata=metadata,
+    revision="0001",
     controllers=(prices.router, market_caps.router, feeds.router),
     neighbours=("entitlements", "catalog"),
     job_runs=job_runs,

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import Stores
+from tests.conftest import cloned
 from tests.world import World, running_world, until
 
 
-@pytest.fixture(scope="module")
-def world(module_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A running platform with its sample history loaded."""
-    with running_world(module_stores, tmp_path_factory.mktemp("world")) as world:
+@pytest.fixture(scope="module", params=["composed", "apart"])
+def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A running platform with its sample history loaded, in either home."""
+    with (
+        cloned() as stores,
+        running_world(stores, tmp_path_factory.mktemp("world"), home=request.param) as world,
+    ):
         with world.person("anyone") as anyone:
             until(lambda: _filled(anyone), "the sample history")
         yield world

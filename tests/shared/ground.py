@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from shared.audit import audit_table
 from shared.database import Database, driver_url, schema_metadata
+from shared.identity import new_key_pair
 from shared.jobs import job_runs_table
+from shared.module import Module
 from shared.outbox import Event, outbox_table
 from shared.settings import ServiceSettings
 from tests.conftest import Stores
@@ -27,13 +29,15 @@ audit_events = audit_table(metadata)
 effects = Table(
     "effects", metadata, Column("id", t.BigInteger, Identity(), primary_key=True), Column("what", Text, nullable=False)
 )
+migrations = Table("migrations", metadata, Column("version_num", Text, primary_key=True))
+PRIVATE, PUBLIC = new_key_pair()
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 class GroundSettings(ServiceSettings):
     """The made-up service's settings."""
 
     ground_database_url: str
-    unreachable_url: str = "http://127.0.0.1:1"
 
     @property
     def database(self) -> str:
@@ -73,15 +77,29 @@ def lay(stores: Stores) -> Iterator[Ground]:
     with engine.begin() as connection:
         connection.execute(text("create schema ground"))
         metadata.create_all(connection)
+        connection.execute(insert(migrations).values(version_num="0001"))
         role = make_url(url).username
         connection.execute(text(f'grant usage on schema ground to "{role}"'))
         connection.execute(text(f'grant select, insert, update, delete on all tables in schema ground to "{role}"'))
     engine.dispose()
-    settings = GroundSettings(
-        ground_database_url=url, redis_url=stores.redis_url, identity_public_keys={}, cursor_secret="s" * 16
-    )
     with closing(Database(url)) as database:
-        yield Ground(database, settings, stores.database_url)
+        yield Ground(database, settings_on(url, stores.redis_url), stores.database_url)
+
+
+def settings_on(database_url: str = NOWHERE, redis_url: str = "") -> GroundSettings:
+    """The made-up service's settings: it trusts the gateway, whose key is `PRIVATE`."""
+    return GroundSettings(
+        ground_database_url=database_url,
+        redis_url=redis_url,
+        identity_public_keys={"gateway": [PUBLIC]},
+        cursor_secret="s" * 16,
+    )
+
+
+def module_named(name: str = "ground", **parts: Any) -> Module:
+    """The made-up service, with what a test needs of it."""
+    whole: dict[str, Any] = {"settings": GroundSettings, "metadata": metadata, "revision": "0001", "controllers": ()}
+    return Module(name=name, **{**whole, **parts})
 
 
 @asynccontextmanager

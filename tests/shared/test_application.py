@@ -12,13 +12,12 @@ from sqlalchemy import insert, text
 
 from shared import identity
 from shared.application import Transaction, create_app
-from shared.identity import Signer, new_key_pair
-from shared.module import Module
+from shared.identity import Signer
 from shared.principal import Principal
-from tests.shared.ground import Ground, GroundSettings, calling, effects, metadata
+from shared.settings import SettingsMissing
+from tests.shared.ground import PRIVATE, Ground, calling, effects, module_named, settings_on
 
 pytestmark = pytest.mark.anyio
-PRIVATE, PUBLIC = new_key_pair()
 QUANT = Principal(role="quant", name="Ada", account=uuid4())
 
 
@@ -45,8 +44,7 @@ def router() -> APIRouter:
 
 def service(ground: Ground) -> FastAPI:
     """The made-up service's application."""
-    module = Module(name="ground", settings=GroundSettings, metadata=metadata, controllers=(router(),))
-    return create_app(module, ground.settings.model_copy(update={"identity_public_keys": {"gateway": [PUBLIC]}}))
+    return create_app(module_named(controllers=(router(),)), ground.settings)
 
 
 @pytest.fixture
@@ -58,12 +56,8 @@ async def client(ground: Ground) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_health_needs_no_identity_and_readiness_needs_the_database(ground: Ground) -> None:
-    gone = GroundSettings(
-        ground_database_url="postgresql://x@127.0.0.1:1/x", identity_public_keys={}, cursor_secret="s" * 16
-    )
-    module = Module(name="ground", settings=GroundSettings, metadata=metadata, controllers=())
-    for settings, ready in ((ground.settings, 200), (gone, 503)):
-        async with calling(create_app(module, settings)) as client:
+    for settings, ready in ((ground.settings, 200), (settings_on(), 503)):
+        async with calling(create_app(module_named(), settings)) as client:
             assert (await client.get("/livez")).status_code == 200
             assert (await client.get("/readyz")).status_code == ready
 
@@ -125,3 +119,27 @@ async def test_an_exhausted_pool_is_answered_503_within_a_second(ground: Ground)
             assert time.monotonic() - started < 1
         assert answer.status_code == 503
         assert (await client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize("revision", ["0000", "0002"])
+async def test_a_schema_at_another_revision_is_not_ready(revision: str, ground: Ground) -> None:
+    ground.sql(f"update ground.migrations set version_num = '{revision}'")
+    async with calling(service(ground)) as client:
+        answer = await client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "wrong-revision"
+    assert (answer.json()["found"], answer.json()["needed"]) == (revision, "0001")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "named"),
+    [
+        ({"identity_public_keys": {}}, "TICKGATE_IDENTITY_PUBLIC_KEYS"),
+        ({"cursor_secret": "short"}, "TICKGATE_CURSOR_SECRET"),
+    ],
+)
+async def test_without_its_secrets_an_application_does_not_start(lacking: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsMissing, match=named):
+        async with calling(create_app(module_named(), settings_on().model_copy(update=lacking))):
+            pass

@@ -19,7 +19,9 @@ async def tell(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def asked(given: Any) -> httpx.Response:
     """The answer to a request with these ids."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(Correlation(tell)), base_url="http://here") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(Correlation(tell, name="here")), base_url="http://here"
+    ) as client:
         return await client.get("/", headers=[(HEADER, value) for value in given])
 
 

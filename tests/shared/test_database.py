@@ -69,20 +69,22 @@ def test_an_exhausted_pool_raises_within_six_tenths_of_a_second(scratch: Stores)
             held.enter_context(database.engine.connect())
         started = time.monotonic()
         with pytest.raises(PoolTimeout):
-            database.ping()
+            database.engine.connect()
         assert 0.4 < time.monotonic() - started < 0.6
 
 
 def test_a_connection_that_the_server_ended_is_replaced(ground: Ground) -> None:
-    ground.database.ping()
+    with ground.database.transaction() as session:
+        session.execute(text("select 1"))
     ground.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tickgate'")
 
-    ground.database.ping()
+    with ground.database.transaction() as session:
+        assert session.execute(text("select 1")).scalar_one() == 1
 
 
 def test_a_database_that_is_away_raises() -> None:
     with closing(Database("postgresql://nobody@127.0.0.1:1/nothing")) as database, pytest.raises(OperationalError):
-        database.ping()
+        database.engine.connect()
 
 
 def test_only_the_driver_is_added_to_the_address() -> None:

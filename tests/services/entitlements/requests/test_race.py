@@ -92,8 +92,9 @@ class Together(RequestRepository):
 
 def forty_nine_open(database: Database) -> None:
     with database.transaction() as session:
-        for number in range(49):
-            Desk(session).ask("1d", dataset=f"D{number}")
+        for number in range(16):
+            Desk(session).ask("1h", "1d", "1mo", dataset=f"D{number}")
+        Desk(session).ask("1d")
 
 
 def test_the_fiftieth_open_item_is_won_by_one(database: Database) -> None:

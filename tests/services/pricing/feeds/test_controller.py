@@ -1,6 +1,7 @@
 """Jobs over HTTP: the list of runs, a run by hand, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -78,7 +79,7 @@ def test_the_list_is_paged_latest_first_and_by_job(service: Service, limit: int)
             request_run(session, job_runs, "sync-prices", T0 + timedelta(days=number))
             request_run(session, job_runs, "backfill-market-caps", T0 + timedelta(days=number))
 
-    def slots(**query: str | int) -> list[int]:
+    def slots(**query: Any) -> list[int]:
         answer, found = service.get("/v1/jobs", role="ops", limit=limit, **query), []
         while True:
             found += [int(run["slot"][8:10]) for run in answer.json()["data"]]

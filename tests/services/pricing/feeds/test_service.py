@@ -132,7 +132,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(
     upstream.calls.clear()
     feeds._progress = lambda _: None
     assert feeds.sync_prices([BTC]).counts["unchanged"] == 1
-    assert upstream.calls["/assets/bitcoin/history"] == 2 + 10
+    assert upstream.calls["/assets/bitcoin/history"] == 1 + 10
     assert len(stored(database, "BTC", "1h")) == 1000
 
 

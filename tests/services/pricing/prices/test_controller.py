@@ -4,11 +4,14 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from services.pricing.prices import controller
+from services.pricing.prices.providers import History, Reading
 from services.pricing.prices.service import PriceService
 from shared.clock import DatabaseClock
 from tests.services.pricing import entitlements
@@ -17,7 +20,7 @@ from tests.services.pricing.conftest import ACCOUNT, DAY, HOUR, T0, Bar, Service
 PRICES = "/v1/datasets/BTC/prices"
 
 
-def pages(service: Service, **query: str | int) -> Iterator[dict[str, object]]:
+def pages(service: Service, **query: Any) -> Iterator[dict[str, object]]:
     """Page after page, by the `Link` header."""
     answer = service.get(PRICES, **query)
     while True:
@@ -29,7 +32,7 @@ def pages(service: Service, **query: str | int) -> Iterator[dict[str, object]]:
         answer = service.get(answer.links["next"]["url"])
 
 
-def rows(service: Service, **query: str | int) -> list[dict[str, object]]:
+def rows(service: Service, **query: Any) -> list[dict[str, object]]:
     return [row for page in pages(service, **query) for row in page["data"]]  # type: ignore[attr-defined]
 
 
@@ -113,27 +116,27 @@ def test_a_stream_is_cut_off_when_access_ends(service: Service, monkeypatch: pyt
     service.load("BTC", "1h", bars(100))
     assert len(service.get(PRICES, frequency="1h", format="csv").text.splitlines()) == 101
     assert len(entitlements.app.state.asked) > 10
-    monkeypatch.setattr(controller.Reading, "check_again", _deny)
-    with pytest.raises(Exception, match="peer closed connection"):
-        service.get(PRICES, frequency="1h", format="csv")
-
-
-async def _deny(_reading: object) -> None:
-    raise controller.SeriesReplaced
+    entitlements.reset()
+    entitlements.app.state.refusal, entitlements.app.state.yeses = entitlements.REFUSAL, 5
+    with service.stream(PRICES, frequency="1h", format="csv") as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError, match="peer closed connection"):
+            answer.read()
+    assert len(entitlements.app.state.asked) == 6
 
 
 def test_a_stream_never_mixes_two_sources(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controller, "CHUNK", 10)
     service.load("BTC", "1h", bars(100), source="sample")
-    read = controller.History.read
+    read = History.read
 
-    def replaced_after_the_first(history: controller.History, *args: object, **options: object) -> object:
+    def replaced_after_the_first(history: History, *args: object, **options: object) -> object:
         found = read(history, *args, **options)  # type: ignore[arg-type]
         service.load("BTC", "1h", bars(100))
         return found
 
-    monkeypatch.setattr(controller.History, "read", replaced_after_the_first)
-    with pytest.raises(Exception, match="peer closed connection"):
+    monkeypatch.setattr(History, "read", replaced_after_the_first)
+    with pytest.raises(httpx.RemoteProtocolError, match="peer closed connection"):
         service.get(PRICES, frequency="1h", format="csv")
 
 
@@ -177,7 +180,7 @@ def test_a_cursor_ends_with_the_series_it_is_of(service: Service) -> None:
         ({"frequency": "1h", "as_of": "2025-06-10"}, "/as_of"),
     ],
 )
-def test_input_is_refused_before_anybody_is_asked(service: Service, query: dict[str, str | int], pointer: str) -> None:
+def test_input_is_refused_before_anybody_is_asked(service: Service, query: dict[str, Any], pointer: str) -> None:
     entitlements.app.state.refusal = entitlements.REFUSAL
     for path in (PRICES, "/v1/datasets/DOGE/prices"):
         answer = service.get(path, **query)
@@ -235,9 +238,9 @@ def test_no_answer_about_access_is_no_access(service: Service, status: int) -> N
 
 def test_no_connection_is_held_while_a_chunk_is_sent(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
-    check = controller.Reading.check_again
+    check = Reading.check_again
 
-    async def look(reading: controller.Reading) -> None:
+    async def look(reading: Reading) -> None:
         with service.database.transaction() as session:
             others = "select count(*) from pg_stat_activity where state like 'idle in tr%' and usename = current_user"
             held.append(int(session.execute(text(others)).scalar_one()))
@@ -245,7 +248,7 @@ def test_no_connection_is_held_while_a_chunk_is_sent(service: Service, monkeypat
 
     monkeypatch.setattr(controller, "CHUNK", 10)
     monkeypatch.setattr(controller, "CHECK_SECONDS", 0)
-    monkeypatch.setattr(controller.Reading, "check_again", look)
+    monkeypatch.setattr(Reading, "check_again", look)
     service.load("BTC", "1h", bars(50))
     service.get(PRICES, frequency="1h", format="csv")
     assert held == [0] * len(held)

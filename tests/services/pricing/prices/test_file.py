@@ -66,7 +66,8 @@ def test_the_line_that_is_wrong_is_named(lines: list[str], complaint: str) -> No
 
 
 @pytest.mark.parametrize(
-    "price", ["", "0", "0.00", "-1", "+1", "1e3", "1E-7", "NaN", "inf", "1,5", "1.", ".5", "007", " 1", "١", "9" * 41]
+    "price",
+    ["", "0", "0.00", "-1", "+1", "1e3", "1E-7", "NaN", "inf", "1,5", "1.", ".5", "007", " 1", "\u0661", "9" * 41],
 )
 def test_a_price_is_a_plain_decimal_number_above_zero(price: str) -> None:
     with pytest.raises(ImportRefused, match="line 3: the price is not a plain decimal number above zero"):

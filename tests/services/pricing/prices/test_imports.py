@@ -36,10 +36,9 @@ def file(folder: Path, *lines: str) -> Path:
 
 
 def test_the_real_hourly_history_keeps_its_text(settings: PricingSettings, read: Read, history: Path) -> None:
-    path, told = history / "btc_usd_1h_2017-2019.csv", []
-    counts = import_prices(
-        settings, path, dataset="BTC", frequency="1h", column="open", progress=lambda rows: told.append(rows)
-    )
+    path = history / "btc_usd_1h_2017-2019.csv"
+    told: list[int] = []
+    counts = import_prices(settings, path, dataset="BTC", frequency="1h", column="open", progress=told.append)
     assert counts == {"inserted": 20_111, "revised": 0, "unchanged": 0}
     assert told == [20_111]
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
@@ -84,7 +83,7 @@ def test_another_sources_series_gives_way_only_to_replace(
     with database.transaction() as session:
         PriceService(session, DatabaseClock()).load("BTC", "1d", "coincap", bars(1))
     path = file(tmp_path, "2025-06-01,1.0")
-    with pytest.raises(ImportRefused, match="BTC 1d holds coincap prices; .* --replace"):
+    with pytest.raises(ImportRefused, match=r"BTC 1d holds coincap prices; .* --replace"):
         import_prices(settings, path, dataset="BTC", frequency="1d")
     assert read("1d").source == "coincap"
     assert import_prices(settings, path, dataset="BTC", frequency="1d", replace=True)["inserted"] == 1

@@ -46,7 +46,7 @@ def test_months_of_the_real_history_equal_an_independent_computation(session: Se
     assert [month["timestamp"] for month in found] == [f"{month}-01T00:00:00Z" for month in by_month]
     for month, texts in zip(found, by_month.values(), strict=True):
         with localcontext(prec=100, rounding=ROUND_HALF_EVEN):
-            mean = (sum(map(Decimal, texts)) / len(texts)).quantize(Decimal("1e-18"))
+            mean = (sum(map(Decimal, texts), Decimal()) / len(texts)).quantize(Decimal("1e-18"))
         assert month["price_usd"] == texts[-1]
         assert month["open_usd"] == texts[0]
         assert Decimal(str(month["high_usd"])) == max(map(Decimal, texts))

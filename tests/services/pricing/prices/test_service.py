@@ -40,7 +40,7 @@ def stored(prices: PriceService, window: Window = ALL) -> list[str]:
 def test_a_load_counts_what_it_inserted_revised_and_left(prices: PriceService, session: Session) -> None:
     assert prices.load("BTC", "1h", "coincap", bars(5)) == {"inserted": 5, "revised": 0, "unchanged": 0}
     changed = [*bars(5)[1:], *bars(2, start=T0 + 5 * HOUR)]
-    changed[0] = Bar(changed[0].timestamp, Decimal("7"))
+    changed[0] = Bar(changed[0].timestamp, Decimal(7))
     assert prices.load("BTC", "1h", "coincap", changed) == {"inserted": 2, "revised": 1, "unchanged": 3}
     assert version(session) == 2
     assert prices.load("BTC", "1h", "coincap", changed) == {"inserted": 0, "revised": 0, "unchanged": 6}

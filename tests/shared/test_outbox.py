@@ -1,0 +1,215 @@
+"""An event happens if its transaction commits, is leased to one relay at a time, and is acted on once."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+import structlog
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from shared.outbox import BATCH, MAX_ATTEMPTS, Event, deliver, hand_back, publish, take_due
+from tests.shared.ground import Ground, act, effects, outbox
+
+TASKS = {"grant.ended": act}
+LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state in ('pending', 'sent')"
+
+
+def published(ground: Ground, count: int = 1) -> None:
+    """Publish events number 1 to `count`."""
+    with ground.database.transaction() as session:
+        for number in range(1, count + 1):
+            publish(session, outbox, "grant.ended", {"number": number})
+
+
+def taken(ground: Ground) -> list[UUID]:
+    """What a relay would hand over now."""
+    with ground.database.transaction() as session:
+        return take_due(session, outbox)
+
+
+def failing(_session: Session, _event: Event) -> None:
+    """A handler that never succeeds."""
+    raise LookupError("no use")
+
+
+def states(ground: Ground) -> list[tuple[object, ...]]:
+    """State and attempts of every event, oldest first."""
+    return ground.sql("select state, attempts from ground.outbox order by id")
+
+
+def test_an_event_is_undone_with_its_transaction(ground: Ground) -> None:
+    with pytest.raises(LookupError), ground.database.transaction() as session:
+        publish(session, outbox, "grant.ended", {"number": 1})
+        raise LookupError
+
+    assert taken(ground) == []
+
+
+def test_an_event_remembers_the_request_that_caused_it(ground: Ground) -> None:
+    heard: list[Event] = []
+    with structlog.contextvars.bound_contextvars(request_id="mine"):
+        published(ground)
+    deliver(ground.database, outbox, {"grant.ended": lambda _, event: heard.append(event)}, taken(ground)[0])
+
+    assert (heard[0].type, heard[0].payload, heard[0].request_id) == ("grant.ended", {"number": 1}, "mine")
+
+
+def test_an_event_is_leased_to_one_relay_until_the_lease_runs_out(ground: Ground) -> None:
+    published(ground, 3)
+    first = taken(ground)
+
+    assert first == sorted(first)
+    assert len(first) == 3
+    assert taken(ground) == []
+    ground.sql(LEASE_OVER)
+    assert taken(ground) == first
+
+
+def test_relays_at_the_same_moment_lease_each_event_once(ground: Ground) -> None:
+    published(ground, 3 * BATCH)
+    start = threading.Barrier(6)
+
+    def relay(_: int) -> list[UUID]:
+        start.wait()
+        return taken(ground)
+
+    with ThreadPoolExecutor(6) as pool:
+        leased = [event for batch in pool.map(relay, range(6)) for event in batch]
+
+    assert len(leased) == len(set(leased))
+    assert all(state == ("sent", 0) for state in states(ground)[: len(leased)])
+
+
+def test_an_event_that_could_not_be_handed_over_is_due_at_once(ground: Ground) -> None:
+    published(ground, 2)
+    events = taken(ground)
+    with ground.database.transaction() as session:
+        hand_back(session, outbox, events)
+
+    assert taken(ground) == events
+
+
+def test_handing_back_leaves_alone_what_was_done_meanwhile(ground: Ground) -> None:
+    published(ground)
+    (event,) = taken(ground)
+    deliver(ground.database, outbox, TASKS, event)
+    with ground.database.transaction() as session:
+        hand_back(session, outbox, [event])
+
+    assert states(ground) == [("done", 1)]
+
+
+def test_an_event_is_acted_on_once_however_often_it_is_delivered(ground: Ground) -> None:
+    published(ground)
+    (event,) = taken(ground)
+    for _ in range(3):
+        deliver(ground.database, outbox, TASKS, event)
+
+    assert ground.effects() == ["grant.ended 1"]
+
+
+def test_workers_at_the_same_moment_act_once(ground: Ground) -> None:
+    published(ground, 5)
+    events = taken(ground)
+    start = threading.Barrier(6)
+
+    def work(_: int) -> None:
+        start.wait()
+        for event in events:
+            deliver(ground.database, outbox, TASKS, event)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+
+    assert sorted(ground.effects()) == [f"grant.ended {number}" for number in range(1, 6)]
+    assert {state for state, _ in states(ground)} == {"done"}
+
+
+def test_the_same_workers_act_more_than_once_where_nothing_guards_the_effect(ground: Ground) -> None:
+    """The negative control of the test above: the race is there to be lost."""
+    published(ground)
+    start = threading.Barrier(6)
+
+    def work(_: int) -> None:
+        with ground.database.transaction() as session:
+            start.wait()
+            session.execute(insert(effects).values(what="unguarded"))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+
+    assert len(ground.effects()) == 6
+
+
+def test_an_event_whose_worker_was_killed_is_acted_on_once_by_the_next(ground: Ground) -> None:
+    published(ground)
+    (event,) = taken(ground)
+
+    def killed(session: Session, event: Event) -> None:
+        act(session, event)
+        raise SystemExit  # nothing catches it on the way out: neither `done` nor a failure is written
+
+    with pytest.raises(SystemExit):
+        deliver(ground.database, outbox, {"grant.ended": killed}, event)
+    assert (ground.effects(), states(ground), taken(ground)) == ([], [("sent", 1)], [])
+
+    ground.sql(LEASE_OVER)
+    deliver(ground.database, outbox, TASKS, taken(ground)[0])
+    assert (ground.effects(), states(ground)) == (["grant.ended 1"], [("done", 2)])
+
+
+def test_a_failing_event_is_tried_five_times_then_dead_with_its_reason_and_others_go_on(ground: Ground) -> None:
+    published(ground, 2)
+    poison, good = taken(ground)
+    deliver(ground.database, outbox, TASKS, good)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        with pytest.raises(LookupError):
+            deliver(ground.database, outbox, {"grant.ended": failing}, poison)
+        assert states(ground)[0] == ("dead" if attempt == MAX_ATTEMPTS else "pending", attempt)
+        ground.sql(LEASE_OVER)
+        assert taken(ground) == ([] if attempt == MAX_ATTEMPTS else [poison])
+
+    assert states(ground) == [("dead", 5), ("done", 1)]
+    assert ground.sql("select error from ground.outbox where state = 'dead'") == [("LookupError('no use')",)]
+    assert ground.effects() == ["grant.ended 2"]
+
+
+def test_a_failure_is_waited_out_longer_each_time(ground: Ground) -> None:
+    published(ground)
+    for attempt in (1, 2):
+        with pytest.raises(LookupError):
+            deliver(ground.database, outbox, {"grant.ended": failing}, *taken(ground))
+        ((wait,),) = ground.sql("select extract(epoch from due_at - clock_timestamp()) from ground.outbox")
+        assert attempt - 0.5 < float(str(wait)) <= attempt
+        ground.sql(LEASE_OVER)
+
+
+def test_an_event_that_kills_its_workers_is_given_up_after_five(ground: Ground) -> None:
+    published(ground)
+
+    def killing(_session: Session, _event: Event) -> None:
+        raise SystemExit
+
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(SystemExit):
+            deliver(ground.database, outbox, {"grant.ended": killing}, *taken(ground))
+        ground.sql(LEASE_OVER)
+    deliver(ground.database, outbox, {"grant.ended": killing}, *taken(ground))
+
+    assert ground.sql("select state, error from ground.outbox") == [("dead", "the worker died of it")]
+
+
+@pytest.mark.parametrize("tasks", [{}, {"grant.ended": failing}])
+def test_a_dead_event_can_be_replayed(ground: Ground, tasks: dict[str, Callable[[Session, Event], None]]) -> None:
+    published(ground)
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(LookupError):
+            deliver(ground.database, outbox, tasks, *taken(ground))
+        ground.sql(LEASE_OVER)
+    ground.sql("update ground.outbox set state = 'pending', attempts = 0, due_at = clock_timestamp()")
+    deliver(ground.database, outbox, TASKS, *taken(ground))
+
+    assert ground.effects() == ["grant.ended 1"]
