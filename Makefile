@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: install demo run test check format lock clean
+.PHONY: install demo run test compose-test check format lock clean
 
 install: $(INSTALLED)
 
@@ -32,6 +32,9 @@ run: install  ## everything in the foreground; Ctrl-C stops it, the data stays
 
 test: install  ## the whole suite, on embedded servers
 	$(PYTEST) $(TESTS)
+
+compose-test: install  ## the containers, for real, where a Docker engine answers
+	$(BIN)/python -m pytest tests/compose -m compose -rs
 
 check: install  ## format, lint, types, imports, tests with coverage
 	$(BIN)/ruff format --check .

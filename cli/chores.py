@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.bootstrap import bootstrap
 from cli.containers import write_secrets
@@ -26,6 +28,7 @@ from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
 from shared.database import Database
+from shared.wire import Line
 
 chores = typer.Typer(add_completion=False)
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
@@ -60,7 +63,7 @@ def bootstrap_command() -> None:
 def secrets_command(folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """For containers: make the secrets that are missing, a folder for each process."""
     write_secrets(folder)
-    console.print(f"The secrets are in {folder}.")
+    console.print(f"The secrets are in {folder}.", soft_wrap=True)
 
 
 @chores.command("seed")
@@ -70,7 +73,7 @@ def seed_command() -> None:
     with operator_environment(settings):
         seed_datasets(CatalogSettings.load())
         seed_keys(KeysSettings.load(), settings.home / "keys.json")
-        console.print(f"Seeded; the first keys are in {settings.home / 'keys.json'}.")
+        console.print(f"Seeded; the first keys are in {settings.home / 'keys.json'}.", soft_wrap=True)
 
 
 @keys.command("create")
@@ -80,7 +83,11 @@ def create_key(
     """Make an account with a key; the key is shown this once."""
     if role not in ("quant", "ops", "admin"):
         raise typer.BadParameter("quant, ops or admin", param_hint="--role")
-    key = _with_keys(lambda service: service.create(name=name, role=cast("Role", role), by=OPERATOR))
+    try:
+        line = TypeAdapter(Line).validate_python(name)
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"], param_hint="name") from None
+    key = _with_keys(lambda service: service.create(name=line, role=cast("Role", role), by=OPERATOR))
     _show(key.model_dump(mode="json"), as_json=as_json)
 
 
@@ -109,7 +116,7 @@ def run_job_command(
     """Run a job in the foreground: sync-prices or backfill-market-caps."""
     with (
         operator_environment(OperatorSettings.load()),
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        _progress() as progress,
     ):
         task = progress.add_task(name, total=None)
         outcome = run_job(
@@ -133,7 +140,7 @@ def import_prices_command(
     """Load a CSV with a header: timestamp (or time, date) and price. All of it or nothing."""
     with (
         operator_environment(OperatorSettings.load()),
-        Progress(console=Console(stderr=True), transient=True) as progress,
+        _progress() as progress,
     ):
         task = progress.add_task("rows", total=None)
         counts = import_prices(
@@ -148,6 +155,12 @@ def import_prices_command(
     _show({"dataset": dataset, "frequency": frequency, **counts}, as_json=as_json)
 
 
+def _progress() -> Progress:
+    """Shown to a person; nothing is said where nobody looks."""
+    errors = Console(stderr=True)
+    return Progress(console=errors, transient=True, disable=not errors.is_terminal)
+
+
 def _with_keys(act: Any) -> Any:
     with operator_environment(OperatorSettings.load()):
         settings = KeysSettings.load()
@@ -160,8 +173,12 @@ def _show(content: Any, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(content))
         return
-    rows = content if isinstance(content, list) else [content]
-    table = Table(*(rows[0] if rows else ["nothing"]))
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    if isinstance(content, dict):  # a line for each, whole, however narrow the terminal: a key is shown this once
+        for name, value in content.items():
+            console.print(f"{name:<12} {'' if value is None else value}", soft_wrap=True, markup=False)
+        return
+    names = list(content[0]) if content else ["nothing"]
+    table = Table(*(Column(name, overflow="fold", no_wrap=name == "id") for name in names))
+    for row in content:
+        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
     console.print(table)

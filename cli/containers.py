@@ -27,10 +27,17 @@ def write_secrets(root: Path) -> None:
     if done.exists():
         return
     for path, content in _files().items():
-        file = root / path
-        file.write_text(content)
-        file.chmod(0o444)  # PostgreSQL and Redis run as other users; the volume is what keeps others out
-    done.write_text(_url(DATABASE, (root / "postgres" / "password").read_text()))
+        _write(root / path, content)
+    _write(done, _url(DATABASE, (root / "postgres" / "password").read_text()))
+
+
+def _write(file: Path, content: str) -> None:
+    """Whole or not at all, also over what an interrupted run has left."""
+    draft = file.with_name(file.name + ".new")
+    draft.unlink(missing_ok=True)
+    draft.write_text(content)
+    draft.chmod(0o444)  # PostgreSQL and Redis run as other users; the volume is what keeps others out
+    draft.replace(file)
 
 
 def _files() -> dict[str, str]:

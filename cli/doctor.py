@@ -8,6 +8,7 @@ import httpx
 import psycopg
 import redis
 from rich.console import Console
+from rich.markup import escape
 
 from cli.environment import RUNNING
 from cli.settings import PREFIX, OperatorSettings
@@ -25,10 +26,10 @@ def doctor(settings: OperatorSettings) -> bool:
     healthy = True
     for check in (_python, _platform, _gateway, _database, _redis):
         try:
-            console.print(f"[green]ok[/]    {check(settings)}")
+            console.print(f"[green]ok[/]    {escape(check(settings))}", soft_wrap=True)
         except Ailing as error:
             healthy = False
-            console.print(f"[red]wrong[/] {error}")
+            console.print(f"[red]wrong[/] {escape(str(error))}", soft_wrap=True)
     return healthy
 
 
@@ -70,7 +71,8 @@ def _database(settings: OperatorSettings) -> str:
         with psycopg.connect(url, connect_timeout=3) as connection:
             version = connection.info.server_version // 10000
     except psycopg.OperationalError as error:
-        raise Ailing(f"PostgreSQL does not answer ({str(error).strip()}): check TICKGATE_DATABASE_URL") from None
+        reason = " ".join(str(error).split())
+        raise Ailing(f"PostgreSQL does not answer ({reason}): check TICKGATE_DATABASE_URL") from None
     if version < 15:
         raise Ailing(f"PostgreSQL {version} is too old: 15 or newer is needed")
     return f"PostgreSQL {version} answers"

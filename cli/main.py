@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
+from sqlalchemy.exc import OperationalError
 
 from cli.bootstrap import GatewaySilent
 from cli.chores import chores
@@ -13,10 +14,12 @@ from cli.doctor import doctor
 from cli.embedded.servers import EmbeddedServerError
 from cli.environment import SettingsClash
 from cli.migrate import MigrationFailed
-from cli.platform import PlatformFailed
+from cli.platform import PlatformFailed, PortTaken
 from cli.settings import OperatorSettings
 from cli.up import up
+from services.pricing.prices.errors import ImportRefused
 from shared.errors import Problem
+from shared.jobs import AlreadyRunning
 from shared.logs import configure_logs
 from shared.settings import SettingsMissing
 
@@ -26,7 +29,10 @@ EXPECTED = (
     SettingsMissing,
     MigrationFailed,
     PlatformFailed,
+    PortTaken,
     GatewaySilent,
+    ImportRefused,
+    AlreadyRunning,
     Problem,
 )
 app = typer.Typer(
@@ -51,7 +57,16 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except EXPECTED as error:
-        sys.exit(str(error))
+        sys.exit(" ".join([str(error), *_members(error)]))
+    except OperationalError as error:
+        sys.exit(f"The database does not answer: {' '.join(str(error.orig).split())}")
+
+
+def _members(error: Exception) -> list[str]:
+    """What a refusal says beside its message: lists, and what is wrong with which field."""
+    members = dict(error.members) if isinstance(error, Problem) else {}
+    fields = [f"{place['pointer'].strip('/')}: {place['message']}." for place in members.pop("errors", ())]
+    return fields + [f"{name}: {', '.join(value)}." for name, value in members.items() if isinstance(value, list)]
 
 
 @app.command("up")

@@ -105,4 +105,7 @@ def _create_role(connection: Connection, role: sql.Composable) -> None:
 
 def _run(connection: Connection, statements: tuple[str, ...], names: dict[str, sql.Composable]) -> None:
     for statement in statements:
-        connection.exec_driver_sql(sql.SQL(statement).format(**names).as_string())
+        written = sql.SQL(statement).format(**names).as_string()
+        connection.exec_driver_sql(
+            written.replace("%", "%%")
+        )  # the driver takes % for a placeholder, in a password too

@@ -1,5 +1,6 @@
 """All of Tickgate as child processes: composed, with the services inside the gateway's process, or each apart."""
 
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,10 @@ class PlatformFailed(Exception):
     """A process ended that should run; the message names it and shows its last words."""
 
 
+class PortTaken(Exception):
+    """The gateway cannot listen where it is told to; the message says why, and what to do."""
+
+
 @dataclass(frozen=True)
 class Process:
     """A Python module to run, with its arguments and settings, and where it says that it is ready."""
@@ -32,6 +37,19 @@ class Process:
     module: tuple[str, ...]
     env: Mapping[str, str]
     ready_url: str
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises PortTaken when nobody could listen there: found out before anything else is started."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise PortTaken(
+            f"The gateway cannot listen on {host}:{port} ({reason}): "
+            f"stop what listens there, or choose another TICKGATE_PORT (or TICKGATE_HOST)."
+        ) from None
 
 
 def composed(env: Mapping[str, str]) -> dict[str, Process]:

@@ -8,7 +8,7 @@ from threading import Event as Flag
 from rich.console import Console
 
 from cli.environment import announced, environment
-from cli.platform import Platform, composed, running_platform
+from cli.platform import Platform, composed, require_free, running_platform
 from cli.seed import seed_datasets, seed_keys
 from cli.settings import OperatorSettings
 from gateway.settings import KeysSettings
@@ -33,12 +33,16 @@ def started(settings: OperatorSettings) -> Iterator[Platform]:
 def up(settings: OperatorSettings) -> None:
     """Serve until told to stop; raises PlatformFailed when a process ends by itself."""
     stop = stop_signal()
-    console.print(source_line())
+    console.print(source_line(), soft_wrap=True)
+    require_free(settings.host, settings.port)
     with started(settings) as platform:
-        console.print(f"Gateway     {platform.url}")
-        console.print(f"Swagger UI  {platform.url}/docs")
-        console.print(f"Keys        {settings.home / 'keys.json'}")
-        console.print(f"Logs        {settings.home / 'logs'}")
+        for name, where in (
+            ("Gateway", platform.url),
+            ("Swagger UI", f"{platform.url}/docs"),
+            ("Keys", settings.home / "keys.json"),
+            ("Logs", settings.home / "logs"),
+        ):
+            console.print(f"{name:<11} {where}", soft_wrap=True, markup=False)
         console.print("Ctrl-C stops everything; the data stays.")
         _watch(platform, stop)
         console.print("Stopping ...")

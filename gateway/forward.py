@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.body import check_body
 from gateway.errors import BodyTooLarge
 from gateway.headers import to_client, to_service
 from gateway.query import Parameters, check_query
@@ -31,6 +32,8 @@ class Forwarder:
         """Serve one request by its row's service; raises BodyTooLarge, InvalidInput, TemporarilyUnavailable."""
         body = await read_body(scope, receive)
         check_query(scope["query_string"], self._parameters[route])
+        if body:
+            check_body(body)
         token = self._signer.token(principal, route.service)
         inner = _inner_scope(scope, route, token)
         await _call(self._services[route.service].app, inner, _replay(body, receive), send)

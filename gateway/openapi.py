@@ -1,13 +1,13 @@
 """The public OpenAPI 3.1 document, merged out of what the services say about themselves."""
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 from gateway import refusals
 from gateway.components import renamed, used
 from gateway.query import Parameters, query_parameters
 from gateway.routes import Route
+from shared import __version__
 
 SCHEME = "ApiKey"
 DESCRIPTION = """\
@@ -91,4 +91,4 @@ def _is_framework(answer: dict[str, Any]) -> bool:
 
 def _info() -> dict[str, Any]:
     licence = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-    return {"title": "Tickgate", "version": version("tickgate"), "description": DESCRIPTION, "license": licence}
+    return {"title": "Tickgate", "version": __version__, "description": DESCRIPTION, "license": licence}

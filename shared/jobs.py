@@ -116,7 +116,7 @@ class JobRuns:
             now = self._clock.now(session)
             for job in self._jobs.values():
                 for slot in self._missing(session, job, now)[-CATCH_UP:]:
-                    request_run(session, self._table, job.name, slot, due_at=slot)
+                    request_run(session, self._table, job.name, slot, due_at=slot if slot > now else None)
 
     def _missing(self, session: Session, job: Job, now: datetime) -> list[datetime]:
         last = session.execute(select(func.max(self._table.c.slot)).where(self._table.c.job == job.name)).scalar()
@@ -190,10 +190,10 @@ class JobRuns:
         try:
             outcome = job.run(slot)
         except Interrupted as error:
-            self._finish(run_id, "due", {}, str(error), again_after=timedelta(0))
+            self._finish(run_id, "due", {}, str(error), counted=False)
             raise
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
-            self._finish(run_id, "failed", {}, f"{type(error).__name__}: {error}"[:2000])
+            self._finish(run_id, "failed", {}, _reason(error))
             raise
         self._finish(run_id, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
         return outcome
@@ -205,14 +205,23 @@ class JobRuns:
         counts: dict[str, int],
         error: str | None,
         *,
-        again_after: timedelta = timedelta(seconds=30),
+        counted: bool = True,
     ) -> None:
-        """Record the outcome; what is not done is due again after a while that grows with each attempt."""
+        """Record the outcome; what is not done is due again after a while that grows with each attempt that counts."""
         table, now = self._table, func.clock_timestamp()
-        later = now + table.c.attempts * table.c.attempts * again_after
-        values = {"state": state, "finished_at": now, "due_at": later, "counts": counts, "error": error}
+        attempts = table.c.attempts
+        again = {"due_at": now + attempts * attempts * timedelta(seconds=30)}
+        if not counted:
+            again = {"due_at": now, "attempts": attempts - 1}
+        values = {"state": state, "finished_at": now, "counts": counts, "error": error, **again}
         with self._database.transaction() as session:
             session.execute(update(table).where(table.c.id == run_id).values(values))
+
+
+def _reason(error: BaseException) -> str:
+    """What PostgreSQL can hold of an error's text: no NUL, no lone surrogate."""
+    text = f"{type(error).__name__}: {error}".replace("\0", "\\0")
+    return text.encode(errors="backslashreplace").decode()[:2000]
 
 
 def request_run(session: Session, table: Table, job: str, slot: datetime, *, due_at: datetime | None = None) -> UUID:

@@ -114,7 +114,7 @@ class HttpUpstream:
 
 
 async def _hang_up_with(receive: Receive, answer: aiohttp.ClientResponse) -> None:
-    """Close the answer when its reader goes away: servers do not say so otherwise, and a stream would go on for ever."""
+    """Close the answer when its reader goes away: nothing else says so, and a stream would go on for ever."""
     while (await receive())["type"] != "http.disconnect":
         pass
     answer.close()

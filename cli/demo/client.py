@@ -39,7 +39,7 @@ class Storyteller:
     ) -> httpx.Response:
         """Make a call as somebody; raises StepFailed when the status is not the promised one."""
         answer = self._send(who, method, path, body)
-        self._console.print(f"   [cyan]{who:<6}[/] {method} {path}  [dim]→[/] {answer.status_code}")
+        self._console.print(f"   [cyan]{who:<6}[/] {method} {path}  [dim]→[/] {answer.status_code}", soft_wrap=True)
         if answer.status_code != expect:
             raise StepFailed(
                 f"{method} {path} as {who}: {expect} was promised, {answer.status_code} came: {answer.text}"
@@ -55,7 +55,7 @@ class Storyteller:
         while time.monotonic() < deadline:
             answer = self._send(who, "GET", path, None)
             if answer.status_code == 200 and (value := found(answer.json())):
-                self._console.print(f"   [cyan]{who:<6}[/] GET {path}  [dim]→[/] {answer.status_code}")
+                self._console.print(f"   [cyan]{who:<6}[/] GET {path}  [dim]→[/] {answer.status_code}", soft_wrap=True)
                 return value
             time.sleep(0.1)
         raise StepFailed(f"GET {path} as {who}: {what} did not come within {PATIENCE:.0f} s")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from cli.demo.chart import chart
 from cli.demo.client import StepFailed, Storyteller
@@ -26,11 +27,11 @@ DAILY = "/v1/datasets/BTC/prices?frequency=1d"
 def demo(settings: OperatorSettings) -> bool:
     """Tell the story on a platform of its own that leaves nothing behind; whether every step went as promised."""
     console = Console(highlight=False)
-    console.print(source_line())
+    console.print(source_line(), soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="tickgate-demo-") as folder:
         own = settings.model_copy(update={"home": Path(folder) / "home", "port": free_port()})
         with started(own) as platform:
-            console.print(f"Tickgate runs at {platform.url}; Swagger UI at {platform.url}/docs")
+            console.print(f"Tickgate runs at {platform.url}; Swagger UI at {platform.url}/docs", soft_wrap=True)
             keys = json.loads((own.home / "keys.json").read_text())
             complete = told(platform.url, keys, console)
         remove_outside(own.home)
@@ -49,7 +50,7 @@ def told(url: str, keys: dict[str, str], console: Console) -> bool:
         _trial(tell)
         _revoke(tell)
     except StepFailed as error:
-        console.print(f"\n[red]The story broke off:[/] {error}")
+        console.print(f"\n[red]The story broke off:[/] {escape(str(error))}", soft_wrap=True)
         return False
     console.print("\n[green]Every step answered as promised.[/]")
     return True

@@ -1,6 +1,5 @@
 """The merged OpenAPI document."""
 
-from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from gateway.components import references, renamed, used
 from gateway.openapi import merge
 from gateway.routes import OPEN, OPS, Route
+from shared import __version__
 from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
@@ -35,7 +35,7 @@ def every_reference(part: Any) -> set[str]:
 
 def test_it_is_openapi_31_about_us(document: Document) -> None:
     assert document["openapi"].startswith("3.1")
-    assert (document["info"]["title"], document["info"]["version"]) == ("Tickgate", version("tickgate"))
+    assert (document["info"]["title"], document["info"]["version"]) == ("Tickgate", __version__)
     assert "X-API-Key" in document["info"]["description"]
     assert document["servers"] == [{"url": "/"}]
     schemes = {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}

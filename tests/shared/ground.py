@@ -59,6 +59,16 @@ class Ground:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return self.owner_url.rpartition("/")[2]
+
+    def end_connections(self) -> None:
+        """End the app's connections to this database, as a restart would."""
+        ours = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and application_name = %s"
+        self.sql(ours, self.name, "tickgate")
+
     def effects(self) -> list[str]:
         """What was done, in order."""
         return [what for (what,) in self.sql("select what from ground.effects order by id")]

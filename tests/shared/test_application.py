@@ -1,4 +1,4 @@
-"""A service's application: health, a transaction per request that ends before the answer, 503 while its database is busy."""
+"""A service's application: health, a transaction that ends before its answer, 503 while the database is busy."""
 
 import time
 from collections.abc import AsyncIterator
@@ -123,7 +123,7 @@ async def test_an_exhausted_pool_is_answered_503_within_a_second(ground: Ground)
 
 @pytest.mark.parametrize("revision", ["0000", "0002"])
 async def test_a_schema_at_another_revision_is_not_ready(revision: str, ground: Ground) -> None:
-    ground.sql(f"update ground.migrations set version_num = '{revision}'")
+    ground.sql("update ground.migrations set version_num = %s", revision)
     async with calling(service(ground)) as client:
         answer = await client.get("/readyz")
 

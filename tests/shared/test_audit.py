@@ -36,7 +36,7 @@ def test_a_process_is_named(ground: Ground) -> None:
 
 def test_a_row_is_undone_with_the_act_it_records(ground: Ground) -> None:
     caller = Principal(role="ops", name="Grace", account=uuid4())
-    with pytest.raises(LookupError), ground.database.transaction() as session:
+    with pytest.raises(LookupError), ground.database.transaction() as session:  # noqa: PT012
         audit.record(session, audit_events, actor=caller, action="x", subject="y", data={})
         raise LookupError
 

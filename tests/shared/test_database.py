@@ -25,7 +25,7 @@ def test_a_transaction_that_ends_well_is_kept(ground: Ground) -> None:
 
 @pytest.mark.parametrize("reason", [ValueError, KeyboardInterrupt])
 def test_a_transaction_that_raises_is_undone(ground: Ground, reason: type[BaseException]) -> None:
-    with pytest.raises(reason), ground.database.transaction() as session:
+    with pytest.raises(reason), ground.database.transaction() as session:  # noqa: PT012
         session.execute(insert(effects).values(what="undone"))
         raise reason
 
@@ -46,9 +46,9 @@ def test_a_naive_datetime_is_refused(scratch: Stores) -> None:
     with (
         closing(Database(scratch.app_url("catalog"))) as database,
         pytest.raises(StatementError, match="without a zone"),
+        database.transaction() as session,
     ):
-        with database.transaction() as session:
-            session.execute(insert(MOMENTS).values(at=naive))
+        session.execute(insert(MOMENTS).values(at=naive))
 
 
 def test_an_instant_comes_back_in_utc_whatever_the_zones_are(scratch: Stores) -> None:
@@ -76,7 +76,7 @@ def test_an_exhausted_pool_raises_within_six_tenths_of_a_second(scratch: Stores)
 def test_a_connection_that_the_server_ended_is_replaced(ground: Ground) -> None:
     with ground.database.transaction() as session:
         session.execute(text("select 1"))
-    ground.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tickgate'")
+    ground.end_connections()
 
     with ground.database.transaction() as session:
         assert session.execute(text("select 1")).scalar_one() == 1

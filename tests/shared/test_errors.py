@@ -45,8 +45,8 @@ class Body(Input):
     name: Line
     at: Instant | None = None
     count: int = Field(default=1, le=5)
-    cells: list[Cell] = []
-    named: dict[str, int] = {}
+    cells: list[Cell] = Field(default_factory=list)
+    named: dict[str, int] = Field(default_factory=dict)
 
 
 def application() -> FastAPI:

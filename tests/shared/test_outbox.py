@@ -41,7 +41,7 @@ def states(ground: Ground) -> list[tuple[object, ...]]:
 
 
 def test_an_event_is_undone_with_its_transaction(ground: Ground) -> None:
-    with pytest.raises(LookupError), ground.database.transaction() as session:
+    with pytest.raises(LookupError), ground.database.transaction() as session:  # noqa: PT012
         publish(session, outbox, "grant.ended", {"number": 1})
         raise LookupError
 

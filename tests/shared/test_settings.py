@@ -87,7 +87,7 @@ def test_a_structure_that_does_not_parse_in_its_file_is_named_too(
     monkeypatch.setenv("TICKGATE_SECRET", "long enough")
     monkeypatch.setenv("TICKGATE_KEYS_FILE", str(tmp_path / "keys"))
 
-    with pytest.raises(SettingsMissing, match="^TICKGATE_KEYS"):
+    with pytest.raises(SettingsMissing, match=r"^TICKGATE_KEYS_FILE: "):
         Told.load()
 
 

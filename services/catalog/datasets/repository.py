@@ -22,8 +22,8 @@ class DatasetRepository:
         return self._session.scalars(query).all()
 
     def find(self, symbol: str) -> Dataset | None:
-        """The dataset, if there is one."""
-        return self._session.get(Dataset, symbol)
+        """The dataset, if there is one; text that is no symbol is not asked for, as PostgreSQL refuses some of it."""
+        return self._session.get(Dataset, symbol) if symbol.isascii() and symbol.isalnum() else None
 
     def add(self, dataset: Dataset) -> bool:
         """Write a new dataset; false when its symbol is taken, also by a twin at the same moment."""

@@ -47,7 +47,7 @@ class NotificationRepository:
         return self._session.execute(count.returning(col(Inbox.last_number))).scalar_one()
 
     def _next_id(self, recipient: str, number: int) -> UUID:
-        """An id after all others of the inbox, whatever this host's clock says: readers go on after the last they saw."""
+        """An id after all others of the inbox, whatever this host's clock says: readers go on after the last one."""
         query = select(Notification.id).where(Notification.recipient == recipient, Notification.number == number - 1)
         last = self._session.execute(query).scalar()
         return max(new_id(), UUID(int=last.int + 1)) if last else new_id()

@@ -35,7 +35,8 @@ class Access:
             return
         if frequency in dataset.retired:
             raise Retired(retired_at=dataset.retired[frequency])
-        raise FrequencyNotOffered(dataset=symbol, frequencies=dataset.frequencies)
+        where = [{"in": "query", "pointer": "/frequency", "message": "not offered"}]
+        raise FrequencyNotOffered(dataset=symbol, frequencies=dataset.frequencies, errors=where)
 
     async def require_allowed(self, account: UUID, symbol: str, frequency: str | None = None) -> None:
         """Raises Denied; without a frequency any active grant on the dataset will do."""

@@ -11,14 +11,9 @@ from urllib.parse import quote
 
 from services.pricing.feeds import wire
 from services.pricing.feeds.connection import Connection
-from services.pricing.feeds.source import (
-    History,
-    MarketCap,
-    UnexpectedAnswer,
-    UnknownAsset,
-    period,
-    require_window,
-)
+from services.pricing.feeds.entities import History, MarketCap
+from services.pricing.feeds.errors import UnexpectedAnswer, UnknownAsset
+from services.pricing.feeds.source import period, require_window
 
 SLUGS_A_CALL = 100
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from services.pricing.feeds import wire
-from services.pricing.feeds.source import (
+from services.pricing.feeds.errors import (
     CreditsExhausted,
     SourceError,
     SourceRefused,

@@ -12,13 +12,13 @@ from services.pricing.feeds import policy
 from services.pricing.feeds.coincap import CoinCap
 from services.pricing.feeds.runs import slot_of
 from services.pricing.feeds.sample import SampleSource
-from services.pricing.feeds.schemas import Feed, Progress
+from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.service import Feeds, silent
 from services.pricing.feeds.source import Source
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
 from shared.database import Database
-from shared.jobs import Job, JobRuns, Outcome
+from shared.jobs import Job, JobRuns, Outcome, Progress
 from shared.settings import ServiceSettings
 
 

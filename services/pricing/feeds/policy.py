@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from services.pricing.access.schemas import OfferedDataset
+from services.pricing.feeds.entities import MarketCap
 from services.pricing.feeds.schemas import Feed
-from services.pricing.feeds.source import MarketCap
 from services.pricing.prices.policy import stored_frequencies
 
 SYNC = "sync-prices"

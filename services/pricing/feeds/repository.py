@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from services.pricing.database import job_runs
 from shared.jobs import request_run
 
-FINISHED = ("done", "partial", "failed")
+AT_REST = ("due", "done", "partial", "failed")
 
 
 class RunRepository:
@@ -35,6 +35,6 @@ class RunRepository:
         run_id = request_run(self._session, job_runs, job, slot)
         again: dict[str, Any] = {"state": "due", "attempts": 0, "due_at": func.clock_timestamp()}
         self._session.execute(
-            update(job_runs).where(job_runs.c.id == run_id, job_runs.c.state.in_(FINISHED)).values(again)
+            update(job_runs).where(job_runs.c.id == run_id, job_runs.c.state.in_(AT_REST)).values(again)
         )
         return self._session.execute(select(job_runs).where(job_runs.c.id == run_id)).mappings().one()

@@ -7,7 +7,8 @@ from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 
-from services.pricing.feeds.source import History, MarketCap, Sample, period, require_window
+from services.pricing.feeds.entities import History, MarketCap, Sample
+from services.pricing.feeds.source import period, require_window
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

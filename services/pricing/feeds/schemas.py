@@ -1,7 +1,6 @@
 """Jobs on the wire, and what feeds are told to bring."""
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -12,8 +11,6 @@ from shared.pagination import Page
 from shared.wire import Input, Output
 
 JobName = Literal["sync-prices", "backfill-market-caps"]
-Progress = Callable[[str], None]
-"""Told what was just done, and how far that is."""
 
 
 @dataclass(frozen=True)

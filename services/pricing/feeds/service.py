@@ -8,8 +8,10 @@ from datetime import date, datetime
 import structlog
 
 from services.pricing.feeds import policy
-from services.pricing.feeds.schemas import Feed, Progress
-from services.pricing.feeds.source import MarketCap, Source, SourceError
+from services.pricing.feeds.entities import MarketCap
+from services.pricing.feeds.errors import SourceError
+from services.pricing.feeds.schemas import Feed
+from services.pricing.feeds.source import Source
 from services.pricing.market_caps.policy import OBSERVED, SAMPLE, VENDOR_HISTORY, is_better
 from services.pricing.market_caps.service import MarketCapService
 from services.pricing.prices.errors import SeriesHasOtherSource
@@ -17,7 +19,7 @@ from services.pricing.prices.schemas import Counts
 from services.pricing.prices.service import PriceService
 from shared.clock import Clock
 from shared.database import Database
-from shared.jobs import Outcome
+from shared.jobs import Outcome, Progress
 
 logger = structlog.get_logger(__name__)
 SYNC_COUNTS = ("series", "inserted", "revised", "unchanged", "rejected", "skipped", "failed")

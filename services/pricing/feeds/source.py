@@ -1,47 +1,13 @@
-"""What a price source outside must be able to do, in which values it answers, and how it fails."""
+"""What a price source outside must be able to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Protocol
+
+from services.pricing.feeds.entities import History, MarketCap
 
 PERIODS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 """How long one sample's bucket is, by frequency; both lie on the UTC grid."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One price in USD; `timestamp` is aware UTC, on the grid, the start of its bucket."""
-
-    timestamp: datetime
-    price: Decimal
-    supply: Decimal | None
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """One item that may not become a price: its JSON, cut at 2,000 characters, and why."""
-
-    raw: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class History:
-    """One window's samples, ascending with unique timestamps, beside what was rejected."""
-
-    samples: list[Sample]
-    rejected: list[Rejected]
-
-
-@dataclass(frozen=True)
-class MarketCap:
-    """One asset's market capitalisation in USD at a moment (aware UTC)."""
-
-    slug: str
-    market_cap: Decimal
-    observed_at: datetime
 
 
 class Source(Protocol):
@@ -68,42 +34,6 @@ class Source(Protocol):
     def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
         """The source's own market capitalisations in [start, end), ascending with unique moments."""
         ...
-
-
-class SourceError(Exception):
-    """The price source failed."""
-
-    def __init__(self, detail: str = "") -> None:
-        message = self.__doc__ or type(self).__name__
-        super().__init__(f"{message} ({detail})" if detail else message)
-
-
-class SourceUnavailable(SourceError):
-    """The price source cannot answer now; trying later may help."""
-
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
-
-
-class SourceRefused(SourceError):
-    """The price source refused the API key; check TICKGATE_COINCAP_API_KEY."""
-
-
-class CreditsExhausted(SourceError):
-    """The price source's credits for this month are used up; the key itself is good."""
-
-
-class SourceRetired(SourceError):
-    """This address of the price source was switched off; set TICKGATE_COINCAP_URL to https://rest.coincap.io/v3."""
-
-
-class UnknownAsset(SourceError):
-    """The price source does not know this asset."""
-
-
-class UnexpectedAnswer(SourceError):
-    """The price source answered in a way it never did; trying again would only cost credits."""
 
 
 def period(frequency: str) -> timedelta:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.pricing.feeds.source import History, MarketCap, Rejected, Sample
+from services.pricing.feeds.entities import History, MarketCap, Rejected, Sample
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from services.pricing.feeds.coincap import CoinCap
-from services.pricing.feeds.source import (
+from services.pricing.feeds.entities import MarketCap, Sample
+from services.pricing.feeds.errors import (
     CreditsExhausted,
-    MarketCap,
-    Sample,
     SourceError,
     SourceRefused,
     SourceRetired,

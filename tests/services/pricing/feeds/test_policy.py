@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from services.pricing.access.schemas import OfferedDataset
+from services.pricing.feeds.entities import MarketCap
 from services.pricing.feeds.policy import BACKFILL, SYNC, feeds, nearest, slot_for, windows
 from services.pricing.feeds.schemas import Feed
-from services.pricing.feeds.source import MarketCap
 
 SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
 

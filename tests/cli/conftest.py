@@ -1,0 +1,113 @@
+"""Folders for homes, and the command as a process of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from cli.embedded.account import outside_folder, remove_outside
+from cli.embedded.children import free_port
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def clean(**settings: str) -> dict[str, str]:
+    """The environment without any settings but these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TICKGATE_")}
+    return {**kept, **{f"TICKGATE_{name}": value for name, value in settings.items()}}
+
+
+def tickgate(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run `tickgate` to its end."""
+    command = [sys.executable, "-m", "cli", *arguments]
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def left_of(home: Path) -> list[str]:
+    """The living processes that were told of this home, work in it or serve its data."""
+    places = (str(home), str(outside_folder(home)))
+    return [found for process in psutil.process_iter() if (found := _mention(process, places))]
+
+
+def _mention(process: psutil.Process, places: tuple[str, str]) -> str:
+    try:
+        if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        told = [process.cwd(), process.environ().get("TICKGATE_HOME", ""), *process.cmdline()]
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+    return f"{process.pid} {' '.join(told[2:])}" if any(one.startswith(places) for one in told) else ""
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Whether `condition` comes true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+@dataclass
+class Up:
+    """A running `tickgate up`."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @classmethod
+    def start(cls, home: Path, **settings: str) -> "Up":
+        """Start it on a free port and wait until it says that it serves."""
+        port, log = free_port(), home.with_name("up.log")
+        env = clean(HOME=str(home), PORT=str(port), **settings)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cli", "up"], env=env, cwd=ROOT, stdout=output, stderr=output
+            )
+        up = cls(home=home, port=port, process=process, log=log)
+        if not within(60, lambda: up.serves or process.poll() is not None) or process.poll() is not None:
+            up.end()
+            raise AssertionError(log.read_text())
+        return up
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has said all that it says at its start."""
+        return "Ctrl-C" in self.log.read_text()
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has said."""
+        return self.log.read_text().splitlines()
+
+    @property
+    def url(self) -> str:
+        """Where the gateway is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def end(self) -> None:
+        """Whatever has happened: nothing of it runs on."""
+        self.process.kill()
+        self.process.wait()
+        within(10, lambda: not left_of(self.home))
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that every account may enter, as pytest's own tmp_path is not."""
+    path = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
+    path.chmod(0o755)
+    yield path
+    remove_outside(path / "home")
+    shutil.rmtree(path)

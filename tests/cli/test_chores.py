@@ -1,0 +1,148 @@
+"""An operator's chores beside a running platform: keys, jobs, imports, migrate, seed, bootstrap; what is refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.conftest import clean, tickgate
+from tests.conftest import Stores, cloned
+from tests.world import World, running_world, until
+
+HEADER = "date,close\n"
+DAYS = [("2019-01-01", "3843.52"), ("2019-01-02", "3943.409330000000000001"), ("2019-01-04", "3858")]
+
+
+@pytest.fixture(scope="module")
+def world(module_stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A running platform whose first history is loaded."""
+    with (
+        running_world(module_stores, tmp_path_factory.mktemp("world")) as world,
+        world.person("ops") as ops,
+    ):
+        until(lambda: [run for run in ops.get("/v1/jobs").json()["data"] if run["state"] == "done"], "the first run")
+        yield world
+
+
+@pytest.fixture
+def env(world: World, tmp_path: Path) -> dict[str, str]:
+    """What an operator's shell is told."""
+    return {**clean(), **world.env, "TICKGATE_HOME": str(tmp_path / "home")}
+
+
+def _json(*arguments: str, env: dict[str, str]) -> Any:
+    result = tickgate(*arguments, "--json", env=env)
+    assert (result.returncode, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def _status(world: World, key: str) -> int:
+    return httpx.get(f"{world.platform.url}/v1/me", headers={"X-API-Key": key}).status_code
+
+
+def _refused(*arguments: str, env: dict[str, str]) -> str:
+    """What stands on standard error, which has to be clear, and the status not 0."""
+    result = tickgate(*arguments, env=env)
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    return result.stderr.strip()
+
+
+def test_a_key_is_made_listed_and_revoked(world: World, env: dict[str, str]) -> None:
+    made = _json("keys", "create", "Ada", "--role", "ops", env=env)
+    assert (made["name"], made["role"], _status(world, made["key"])) == ("Ada", "ops", 200)
+    listed = _json("keys", "list", env=env)
+    assert [(key["name"], key["role"]) for key in listed if key["id"] == made["id"]] == [("Ada", "ops")]
+    assert made["key"] not in json.dumps(listed)
+    assert tickgate("keys", "revoke", made["id"], env=env).stdout == f"The key {made['id']} is revoked.\n"
+    assert _status(world, made["key"]) == 401
+
+
+def test_a_key_is_shown_whole_to_a_person_too(world: World, env: dict[str, str]) -> None:
+    result = tickgate("keys", "create", "Grace, of the desk with a rather long name", "--role", "quant", env=env)
+    shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if len(line.split(maxsplit=1)) == 2)
+    assert shown["name"] == "Grace, of the desk with a rather long name"
+    assert _status(world, shown["key"]) == 200
+    assert shown["id"] in tickgate("keys", "list", env=env).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("keys", "create", "Eve", "--role", "root"), "quant, ops or admin"),
+        (("keys", "create", "Admin", "--role", "quant"), "An account with this name exists already"),
+        (("keys", "create", "", "--role", "quant"), "name"),
+        (("keys", "revoke", "0000000000"), "There is no API key with this id"),
+        (("jobs", "run", "make-coffee"), "lists them. jobs: sync-prices, backfill-market-caps."),
+        (("jobs", "run", "backfill-market-caps", "--date", "2999-01-01"), "date: a day that is not in the future."),
+        (("jobs", "run", "backfill-market-caps", "--date", "tomorrow"), "tomorrow"),
+        (("import", "prices", "/no/such/file", "--dataset", "BTC", "--frequency", "1d"), "/no/such/file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_clear_words(
+    env: dict[str, str], arguments: tuple[str, ...], text: str
+) -> None:
+    assert text in _refused(*arguments, env=env)
+
+
+def test_both_jobs_run_by_hand(world: World, env: dict[str, str]) -> None:
+    synced = _json("jobs", "run", "sync-prices", env=env)
+    assert (synced["job"], synced["partial"]) == ("sync-prices", False)
+    filled = _json("jobs", "run", "backfill-market-caps", "--date", "2026-01-31", env=env)
+    assert (filled["partial"], filled["written"]) == (False, 2)
+    again = _json("jobs", "run", "backfill-market-caps", "--date", "2026-01-31", env=env)
+    assert (again["written"], again["held"]) == (0, 2)
+    with world.person("ops") as ops:
+        runs = ops.get("/v1/jobs", params={"job": "backfill-market-caps"}).json()["data"]
+    assert [(run["state"], run["attempts"]) for run in runs if run["slot"] == "2026-01-31T20:00:00Z"] == [("done", 2)]
+
+
+def test_a_file_is_imported_whole_and_a_bad_line_is_named(world: World, env: dict[str, str], tmp_path: Path) -> None:
+    good, bad, series = tmp_path / "good.csv", tmp_path / "bad.csv", ("--dataset", "ETH", "--frequency", "1d")
+    good.write_text(HEADER + "".join(f"{day},{price}\n" for day, price in DAYS))
+    bad.write_text(HEADER + "2019-01-01,3843.52\n2019-01-02,much\n")
+    assert _refused("import", "prices", str(bad), *series, env=env).startswith("line 3: the price")
+    counts = _json("import", "prices", str(good), *series, env=env)
+    assert (counts["dataset"], counts["frequency"], counts["inserted"]) == ("ETH", "1d", 3)
+    assert _json("import", "prices", str(good), *series, env=env)["unchanged"] == 3
+    with world.person("ops") as ops:
+        covered = ops.get("/v1/datasets/ETH/coverage").json()["data"][0]
+    assert (covered["rows"], covered["source"], covered["gaps"][0]["missing"]) == (3, "imported", 1)
+
+
+def test_migrate_and_seed_may_be_repeated(env: dict[str, str]) -> None:
+    before = _json("keys", "list", env=env)
+    assert tickgate("migrate", env=env).stdout == "The database is up to date.\n"
+    assert tickgate("seed", env=env).returncode == 0
+    assert _json("keys", "list", env=env) == before
+
+
+def test_a_database_that_is_not_there_is_one_clear_line(env: dict[str, str]) -> None:
+    url = "postgresql://tickgate:hush@127.0.0.1:9/tickgate"
+    refusal = _refused("migrate", env={**env, "TICKGATE_DATABASE_URL": url})
+    assert len(refusal.splitlines()) == 1
+    assert "127.0.0.1" in refusal
+    assert "hush" not in refusal
+
+
+@pytest.mark.parametrize(("which", "roles"), [("all", {"admin", "ops", "quant"}), ("admin", {"admin"})])
+def test_bootstrap_makes_the_keys_once_and_prints_the_same_box_again(
+    world: World, env: dict[str, str], which: str, roles: set[str], tmp_path: Path
+) -> None:
+    home = tmp_path / "keys"
+    home.mkdir()
+    with cloned() as stores:
+        own = {"HOME": str(home), "BOOTSTRAP": which, "GATEWAY_URL": world.platform.url, "PUBLIC_URL": "http://here"}
+        env = {**env, **stores.environment(), **{f"TICKGATE_{name}": value for name, value in own.items()}}
+        first, second = tickgate("bootstrap", env=env), tickgate("bootstrap", env=env)
+        listed = _json("keys", "list", env=env)
+    keys = json.loads((home / "keys.json").read_text())
+    assert set(keys) == {key["role"] for key in listed} == roles
+    assert len(listed) == len(roles)
+    assert first.stdout == second.stdout
+    assert all(f"{role:<6} {key}" in first.stdout for role, key in keys.items())
+    assert first.stdout.splitlines()[1].startswith("│ Tickgate serves at http://here")

@@ -1,0 +1,1 @@
+"""The containers: what docker-compose.yml promises, read and, where there is an engine, run."""

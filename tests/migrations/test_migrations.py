@@ -1,0 +1,120 @@
+"""Every schema goes up, down and up again, and is then what the models say."""
+
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, MetaData, text
+
+from cli.migrate import MigrationFailed, migrate
+from cli.settings import SCHEMAS
+from gateway.keys.module import module as gateway
+from services.catalog.module import module as catalog
+from services.entitlements.module import module as entitlements
+from services.pricing.module import module as pricing
+from tests.migrations.database import Empty, alembic
+
+MODULES = {"gateway": gateway, "catalog": catalog, "entitlements": entitlements, "pricing": pricing}
+
+
+def test_every_schema_has_a_module() -> None:
+    assert set(MODULES) == set(SCHEMAS)
+    assert all(module.metadata.schema == schema for schema, module in MODULES.items())
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_module_names_the_newest_revision_of_its_schema(schema: str, migrated: Empty) -> None:
+    with migrated.connected() as connection:
+        assert ScriptDirectory.from_config(alembic(schema, connection)).get_heads() == [MODULES[schema].revision]
+        found = connection.execute(text(f"select version_num from {schema}.migrations")).scalars().all()  # noqa: S608
+
+    assert found == [MODULES[schema].revision]
+
+
+def test_up_down_and_up_again_makes_the_same(empty: Empty) -> None:
+    migrate(empty.settings)
+    first = empty.shape()
+    for schema in SCHEMAS:
+        with empty.connected() as connection:
+            command.downgrade(alembic(schema, connection), "base")
+    left = empty.shape()
+    migrate(empty.settings)
+
+    assert {name.split(".")[1] for name, *_ in left["relations"]} == {"migrations", "migrations_pkc"}
+    assert left["functions"] == []
+    assert empty.shape() == first
+
+
+def test_migrating_twice_changes_nothing(empty: Empty) -> None:
+    migrate(empty.settings)
+    first = empty.shape()
+    migrate(empty.settings)
+
+    assert empty.shape() == first
+    assert len(first["relations"]) > 10
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_database_is_what_the_models_say(schema: str, migrated: Empty) -> None:
+    metadata = MODULES[schema].metadata
+
+    def ours(name: str | None, kind: str, _parents: Any) -> bool:
+        return kind != "schema" or name == schema
+
+    options = {
+        "version_table": "migrations",
+        "version_table_schema": schema,
+        "include_schemas": True,
+        "include_name": ours,
+        "compare_type": True,
+        "compare_server_default": True,
+    }
+    with migrated.connected() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_the_database_checks_what_the_models_say(schema: str, migrated: Empty) -> None:
+    """Alembic compares no check constraints, so their names are compared here."""
+    with migrated.connected() as connection:
+        found = connection.execute(
+            text("select conname from pg_constraint where contype = 'c' and connamespace = to_regnamespace(:schema)"),
+            {"schema": schema},
+        )
+        assert set(found.scalars()) == _checks(MODULES[schema].metadata)
+
+
+def _checks(metadata: MetaData) -> set[str]:
+    constraints = (c for table in metadata.tables.values() for c in table.constraints)
+    return {str(c.name) for c in constraints if isinstance(c, CheckConstraint)}
+
+
+def test_a_revision_from_the_future_is_refused_in_one_clear_line_and_nothing_changes(empty: Empty) -> None:
+    migrate(empty.settings)
+    with empty.connected() as connection:
+        connection.execute(text("update entitlements.migrations set version_num = '9999'"))
+    before = empty.shape()
+
+    with pytest.raises(MigrationFailed) as refused:
+        migrate(empty.settings)
+
+    message = str(refused.value)
+    assert "\n" not in message
+    assert "entitlements" in message
+    assert "9999" in message
+    assert empty.shape() == before
+    with empty.connected() as connection:
+        assert connection.execute(text("select count(*) from pg_locks where locktype = 'advisory'")).scalar_one() == 0
+
+
+def test_a_password_may_hold_any_character(empty: Empty) -> None:
+    url = empty.settings.catalog_database_url.replace("only-for-tests", "p%25s%40%27%22%5C%7Bx%7D")
+    settings = empty.settings.model_copy(update={"catalog_database_url": url})
+    migrate(settings)
+
+    with empty.connected(url) as connection:
+        assert connection.execute(text("select 1")).scalar_one() == 1

@@ -1,0 +1,72 @@
+"""The scheduler ticks until it is told to stop, and does what is due meanwhile."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from threading import Event as Flag
+from typing import Any
+
+import pytest
+
+from shared.jobs import Job, Outcome, Progress
+from shared.scheduler import run_scheduler
+from shared.settings import ServiceSettings
+from tests.shared.ground import Ground, job_runs, module_named, until
+
+
+def jobs(run: Callable[[datetime, Progress], Outcome]) -> Callable[[ServiceSettings, Progress], tuple[Job, ...]]:
+    """One job that is due from the start."""
+
+    def build(_settings: ServiceSettings, progress: Progress) -> tuple[Job, ...]:
+        return (Job("sync", "0 20 * * *", lambda slot: run(slot, progress), from_start=True),)
+
+    return build
+
+
+def started(ground: Ground, run: Callable[[datetime, Progress], Outcome], stop: Flag) -> threading.Thread:
+    """A scheduler in a thread."""
+    module = module_named(job_runs=job_runs, jobs=jobs(run))
+    thread = threading.Thread(target=run_scheduler, args=(module, ground.settings, stop))
+    thread.start()
+    return thread
+
+
+def test_what_is_due_is_done_once_by_two_schedulers_and_both_end_when_told(ground: Ground) -> None:
+    stop, slots = Flag(), list[datetime]()
+
+    def run(slot: datetime, _progress: Progress) -> Outcome:
+        slots.append(slot)
+        return Outcome(counts={"rows": 1})
+
+    threads = [started(ground, run, stop), started(ground, run, stop)]
+    assert until(lambda: ground.sql("select state from ground.job_runs") == [("done",)])
+    stop.set()
+    for thread in threads:
+        thread.join(timeout=10)
+
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(slots) == 1
+
+
+def test_a_run_under_way_is_left_to_the_next_when_told_to_stop(ground: Ground) -> None:
+    stop, begun = Flag(), Flag()
+
+    def run(_slot: datetime, progress: Progress) -> Outcome:
+        begun.set()
+        stop.wait(10)
+        progress("the next step")
+        return Outcome()
+
+    thread = started(ground, run, stop)
+    assert begun.wait(10)
+    stop.set()
+    thread.join(timeout=10)
+
+    assert not thread.is_alive()
+    assert ground.sql("select state, attempts, due_at <= clock_timestamp() from ground.job_runs") == [("due", 0, True)]
+
+
+@pytest.mark.parametrize("lacking", [{"jobs": None, "job_runs": job_runs}, {"jobs": jobs(lambda *_: Outcome())}])
+def test_a_service_without_jobs_has_no_scheduler(lacking: dict[str, Any], ground: Ground) -> None:
+    with pytest.raises(ValueError, match="has no scheduled jobs"):
+        run_scheduler(module_named(**lacking), ground.settings, Flag())
