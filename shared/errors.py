@@ -24,9 +24,12 @@ class Problem(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = ""
     headers: ClassVar[Mapping[str, str]] = {}
+    field: ClassVar[tuple[str, str] | None] = None  # the part of the request and the JSON Pointer that it is about
 
     def __init__(self, detail: str | None = None, **members: Any) -> None:
         super().__init__(detail or " ".join((self.__doc__ or "").split()))
+        if self.field is not None:
+            members = {"errors": [_error(*self.field, str(self))], **members}
         self.members = members
 
     def __init_subclass__(cls) -> None:
@@ -74,7 +77,11 @@ class InternalError(Problem):
 
 def invalid(part: str, pointer: str, message: str) -> InvalidInput:
     """The refusal of one field: of the body, query or path, named by its JSON Pointer."""
-    return InvalidInput(errors=[{"in": part, "pointer": pointer, "message": message}])
+    return InvalidInput(errors=[_error(part, pointer, message)])
+
+
+def _error(part: str, pointer: str, message: str) -> dict[str, str]:
+    return {"in": part, "pointer": pointer, "message": message}
 
 
 def problem_body(problem: Problem, instance: str) -> dict[str, Any]:
@@ -111,7 +118,9 @@ def install_filters(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def refuse_input(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = [_field(e["loc"], e["msg"]) for e in error.errors()]
-        return problem_response(InvalidInput(errors=errors), request.url.path)
+        # a body that two dependencies read is complained of twice
+        once = [e for number, e in enumerate(errors) if e not in errors[:number]]
+        return problem_response(InvalidInput(errors=once), request.url.path)
 
     @app.exception_handler(HTTPException)
     def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
@@ -142,4 +151,4 @@ def _field(location: tuple[int | str, ...], message: str) -> dict[str, str]:
     """Where in the request, as the part and a JSON Pointer into it, and what is wrong there."""
     part, *path = (str(step) for step in location)
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
-    return {"in": part, "pointer": pointer, "message": message}
+    return _error(part, pointer, message)

@@ -24,6 +24,7 @@ logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
 MAX_ATTEMPTS = 5
 BATCH = 100
+OPEN = ("pending", "sent", "working")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ Handler = Callable[[Session, Event], None]
 
 
 def outbox_table(metadata: MetaData) -> Table:
-    """The service's outbox: `pending` until handed over, `sent` under a lease, then `done` or, given up, `dead`."""
+    """The service's outbox: `pending`, `sent` to a worker, `working` there, then `done` or, given up, `dead`.
+
+    `sent` and `working` are leases: when `due_at` has passed, the event is handed over again.
+    """
     return Table(
         "outbox",
         metadata,
@@ -54,7 +58,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("attempts", t.Integer, nullable=False, server_default="0"),
         Column("due_at", UtcDateTime, nullable=False, server_default=func.clock_timestamp()),
         Column("error", Text),
-        Index("ix_outbox_due", "due_at", postgresql_where="state in ('pending', 'sent')"),
+        Index("ix_outbox_due", "due_at", postgresql_where="state in ('pending', 'sent', 'working')"),
     )
 
 
@@ -68,7 +72,7 @@ def take_due(session: Session, table: Table) -> list[UUID]:
     """Lease the events that are due, new ones and those whose lease ran out, to whoever hands them over."""
     due = (
         select(table.c.id)
-        .where(table.c.state.in_(("pending", "sent")), table.c.due_at <= func.clock_timestamp())
+        .where(table.c.state.in_(OPEN), table.c.due_at <= func.clock_timestamp())
         .order_by(table.c.id)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
@@ -98,17 +102,21 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Handler], even
 
 
 def _claim(session: Session, table: Table, event_id: UUID) -> bool:
-    """Count the attempt before it is made: an event that kills its worker is given up too."""
-    open_ = (table.c.id == event_id, table.c.state == "sent")
-    spent = update(table).where(*open_, table.c.attempts >= MAX_ATTEMPTS)
+    """Count the attempt before it is made: an event that kills its worker is given up too.
+
+    A second copy of the same message finds the event at work and leaves it alone.
+    """
+    sent = (table.c.id == event_id, table.c.state == "sent")
+    spent = update(table).where(*sent, table.c.attempts >= MAX_ATTEMPTS)
     session.execute(spent.values(state="dead", error=func.coalesce(table.c.error, "the worker died of it")))
-    claimed = update(table).where(*open_).values(attempts=table.c.attempts + 1, due_at=func.clock_timestamp() + LEASE)
+    lease = {"attempts": table.c.attempts + 1, "due_at": func.clock_timestamp() + LEASE}
+    claimed = update(table).where(*sent).values(state="working", **lease)
     return session.execute(claimed.returning(table.c.id)).first() is not None
 
 
 def _act(session: Session, table: Table, tasks: Mapping[str, Handler], event_id: UUID) -> None:
     row = session.execute(
-        select(table).where(table.c.id == event_id, table.c.state == "sent").with_for_update()
+        select(table).where(table.c.id == event_id, table.c.state == "working").with_for_update()
     ).first()
     if row is None:
         return
@@ -122,6 +130,6 @@ def _act(session: Session, table: Table, tasks: Mapping[str, Handler], event_id:
 def _fail(session: Session, table: Table, event_id: UUID, error: Exception) -> None:
     attempts = table.c.attempts
     values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + attempts * timedelta(seconds=1)}
-    row = update(table).where(table.c.id == event_id, table.c.state == "sent")
+    row = update(table).where(table.c.id == event_id, table.c.state == "working")
     session.execute(row.where(attempts >= MAX_ATTEMPTS).values(state="dead", **values))
     session.execute(row.where(attempts < MAX_ATTEMPTS).values(state="pending", **values))

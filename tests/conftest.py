@@ -66,7 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[TEMPLATE] = f"{database_url.rpartition('/')[0]}/{name}"
     os.environ[REDIS] = redis_url
     stores = Stores(os.environ[TEMPLATE], redis_url)
-    migrate(OperatorSettings(**{k.removeprefix("TICKGATE_").lower(): v for k, v in stores.environment().items()}))
+    migrate(
+        OperatorSettings.model_validate(
+            {name.removeprefix("TICKGATE_").lower(): value for name, value in stores.environment().items()}
+        )
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -25,6 +25,10 @@ class Storyteller:
         self._step = 0
         self._http = httpx.Client(base_url=url, timeout=20)
 
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
     def chapter(self, text: str) -> None:
         """Begin a step."""
         self._step += 1

@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -40,20 +41,24 @@ def demo(settings: OperatorSettings) -> bool:
 
 def told(url: str, keys: dict[str, str], console: Console) -> bool:
     """Tell the story against a running platform; a step that goes wrong ends it with one clear line."""
-    tell = Storyteller(url, keys, console)
     try:
-        _browse(tell)
-        request = _ask(tell)
-        _decide(tell, request)
-        _read(tell)
-        _market_caps(tell)
-        _trial(tell)
-        _revoke(tell)
+        with closing(Storyteller(url, keys, console)) as tell:
+            _tell(tell)
     except StepFailed as error:
         console.print(f"\n[red]The story broke off:[/] {escape(str(error))}", soft_wrap=True)
         return False
     console.print("\n[green]Every step answered as promised.[/]")
     return True
+
+
+def _tell(tell: Storyteller) -> None:
+    _browse(tell)
+    request = _ask(tell)
+    _decide(tell, request)
+    _read(tell)
+    _market_caps(tell)
+    _trial(tell)
+    _revoke(tell)
 
 
 def _browse(tell: Storyteller) -> None:

@@ -30,6 +30,7 @@ class AccountNotFound(Problem):
     """There is no account with this id; GET /v1/accounts lists them."""
 
     status = 422
+    field = ("body", "/account")
 
 
 class NameTaken(Problem):

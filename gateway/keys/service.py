@@ -53,7 +53,7 @@ class KeyService:
         """Make one more key of an account, which is shown this once; raises AccountNotFound."""
         account = self._keys.find_account(account_id)
         if account is None:
-            raise AccountNotFound(errors=[{"in": "body", "pointer": "/account", "message": "unknown"}])
+            raise AccountNotFound
         return self._add_key(account, expires_at, self._clock.now(self._session), by)
 
     def find(self, key_id: str) -> ApiKeyOut:

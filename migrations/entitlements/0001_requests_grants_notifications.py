@@ -137,7 +137,7 @@ def upgrade() -> None:
         ["due_at"],
         unique=False,
         schema="entitlements",
-        postgresql_where="state in ('pending', 'sent')",
+        postgresql_where="state in ('pending', 'sent', 'working')",
     )
     op.create_table(
         "notification_reads",
@@ -214,7 +214,10 @@ def downgrade() -> None:
     op.drop_table("request_items", schema="entitlements")
     op.drop_table("notification_reads", schema="entitlements")
     op.drop_index(
-        "ix_outbox_due", table_name="outbox", schema="entitlements", postgresql_where="state in ('pending', 'sent')"
+        "ix_outbox_due",
+        table_name="outbox",
+        schema="entitlements",
+        postgresql_where="state in ('pending', 'sent', 'working')",
     )
     op.drop_table("outbox", schema="entitlements")
     op.drop_table("notifications", schema="entitlements")

@@ -78,7 +78,10 @@ def test_a_key_is_shown_whole_to_a_person_too(world: World, env: dict[str, str])
         (("keys", "create", "", "--role", "quant"), "name"),
         (("keys", "revoke", "0000000000"), "There is no API key with this id"),
         (("jobs", "run", "make-coffee"), "lists them. jobs: sync-prices, backfill-market-caps."),
-        (("jobs", "run", "backfill-market-caps", "--date", "2999-01-01"), "date: a day that is not in the future."),
+        (
+            ("jobs", "run", "backfill-market-caps", "--date", "2999-01-01"),
+            "date: a day that is not in the future; today's market cap is taken at 20:00 UTC.",
+        ),
         (("jobs", "run", "backfill-market-caps", "--date", "tomorrow"), "tomorrow"),
         (("import", "prices", "/no/such/file", "--dataset", "BTC", "--frequency", "1d"), "/no/such/file"),
     ],

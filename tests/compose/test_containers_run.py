@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -58,6 +60,10 @@ class Trickle:
     def _as(self, role: str) -> dict[str, str]:
         return {"X-API-Key": self.keys[role]}
 
+    def more_than(self, count: int) -> bool:
+        """Whether more requests than that were acknowledged."""
+        return len(self.requests) > count
+
     def lost(self) -> tuple[set[str], set[str], set[str]]:
         """Acknowledged accounts, requests and notifications that are not there."""
         with httpx.Client(base_url=self.url, timeout=10) as http:
@@ -72,8 +78,9 @@ class Trickle:
             set(self.requests) - set(told_of),
         )
 
-    def _all(self, http: httpx.Client, path: str, role: str) -> list[dict]:
-        rows, url = [], path
+    def _all(self, http: httpx.Client, path: str, role: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        url: str | None = path
         while url:
             answer = http.get(url, headers=self._as(role))
             rows += answer.json()["data"]
@@ -116,7 +123,7 @@ def test_3_no_acknowledged_write_is_lost_when_each_container_restarts_under_a_tr
                 before = len(trickle.requests)
                 containers.compose("restart", "--timeout", "20", service)
                 containers.await_healthy()
-                until(lambda before=before: len(trickle.requests) > before, f"a request after {service} restarted")
+                until(partial(trickle.more_than, before), f"a request after {service} restarted")
     finally:
         trickle.stopped.set()
         thread.join()

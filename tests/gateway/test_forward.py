@@ -88,7 +88,7 @@ def url(key_pair: tuple[str, str]) -> Iterator[str]:
     forwarder = Forwarder(services, Signer(key_pair[0], issuer="gateway"), {route: {"q": False} for route in ROUTES})
     with closing(Database("postgresql://nobody@127.0.0.1:9/none")) as database:
         guard = Guard(database, KeySecrets(PEPPER))
-        app = Starlette(middleware=[Middleware(SafeHeaders), Middleware(Correlation)])
+        app = Starlette(middleware=[Middleware(SafeHeaders), Middleware(Correlation, name="gateway")])
         app.router.default = Door(pages={}, matcher=Matcher(ROUTES), guard=guard, forwarder=forwarder)
         with listening(app) as url:
             yield url

@@ -22,11 +22,10 @@ KEPT = (
 )
 ASK = {"dataset": "BTC", "frequencies": ["1h"]}
 GIVE = {**ASK, "account": SOME, "reason": "Only a test."}
-DOES_NOT_SAY_WHERE = pytest.mark.xfail(reason="services/entitlements raises its own 422s without `errors`", strict=True)
 UNKNOWN = (
-    pytest.param("quant", "/v1/access-requests", {**ASK, "dataset": "NOPE"}, marks=DOES_NOT_SAY_WHERE),
-    pytest.param("quant", "/v1/access-requests", {**ASK, "dataset": "ETH"}, marks=DOES_NOT_SAY_WHERE),
-    pytest.param("ops", "/v1/grants", GIVE, marks=DOES_NOT_SAY_WHERE),
+    ("quant", "/v1/access-requests", {**ASK, "dataset": "NOPE"}),
+    ("quant", "/v1/access-requests", {**ASK, "dataset": "ETH"}),
+    ("ops", "/v1/grants", GIVE),
     ("admin", "/v1/api-keys", {"account": SOME}),
 )
 METHODS = {"get", "put", "post", "delete", "patch"}

@@ -154,7 +154,7 @@ def test_an_event_whose_worker_was_killed_is_acted_on_once_by_the_next(ground: G
 
     with pytest.raises(SystemExit):
         deliver(ground.database, outbox, {"grant.ended": killed}, event)
-    assert (ground.effects(), states(ground), taken(ground)) == ([], [("sent", 1)], [])
+    assert (ground.effects(), states(ground), taken(ground)) == ([], [("working", 1)], [])
 
     ground.sql(LEASE_OVER)
     deliver(ground.database, outbox, TASKS, taken(ground)[0])

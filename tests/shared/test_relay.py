@@ -19,7 +19,7 @@ from shared.settings import ServiceSettings
 from shared.worker import run_worker
 from tests.shared.ground import NOWHERE, Ground, act, module_named, outbox, until
 
-LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state = 'sent'"
+LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state in ('sent', 'working')"
 
 
 @pytest.fixture

@@ -13,4 +13,5 @@ class UnknownAccount(Problem):
     """There is no account with the id that the body names; GET /v1/accounts lists them."""
 
     status = 422
+    field = ("body", "/account")
     code = "account-not-found"

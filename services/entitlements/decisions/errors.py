@@ -7,6 +7,7 @@ class NotInRequest(Problem):
     """The request does not ask for a frequency that the decision names; `requested` lists what it asks for."""
 
     status = 422
+    field = ("body", "/decisions")
 
 
 class AlreadyDecided(Problem):

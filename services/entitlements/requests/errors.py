@@ -7,6 +7,7 @@ class UnknownDataset(Problem):
     """There is no dataset with the symbol that the body names; GET /v1/datasets lists them."""
 
     status = 422
+    field = ("body", "/dataset")
     code = "dataset-not-found"
 
 
@@ -14,6 +15,7 @@ class FrequencyNotOffered(Problem):
     """The dataset is not offered at a frequency that the body names; `offered` lists those it is offered at."""
 
     status = 422
+    field = ("body", "/frequencies")
 
 
 class NothingToRequest(Problem):

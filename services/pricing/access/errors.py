@@ -15,6 +15,7 @@ class FrequencyNotOffered(Problem):
     """The dataset is not offered at this frequency; `frequencies` lists those that are."""
 
     status = 422
+    field = ("query", "/frequency")
 
 
 class Retired(Problem):

@@ -12,7 +12,7 @@ from services.pricing.prices.policy import stored_frequencies
 SYNC = "sync-prices"
 BACKFILL = "backfill-market-caps"
 NAMES = (SYNC, BACKFILL)
-SNAPSHOT = time(20)
+SNAPSHOT = time(20, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
@@ -48,7 +48,8 @@ def nearest(caps: Sequence[MarketCap], slot: datetime) -> MarketCap | None:
 
 
 def slot_for(name: str, day: dt.date | None, now: datetime) -> datetime:
-    """The slot that an operator means: a day's snapshot, today's unless said, or prices up to now."""
+    """The slot that an operator means: a day's snapshot, the newest that is due unless said, or prices up to now."""
     if name == SYNC:
         return now.replace(microsecond=0)
-    return datetime.combine(day or now.date(), SNAPSHOT, UTC)
+    newest = now.date() if now.timetz() >= SNAPSHOT else now.date() - DAY
+    return datetime.combine(day or newest, SNAPSHOT)

@@ -35,6 +35,7 @@ def slot_of(name: str, day: date | None, now: datetime) -> datetime:
     """The slot a run by hand is for; raises JobNotFound, and InvalidInput for a day to come."""
     if name not in policy.NAMES:
         raise JobNotFound(jobs=list(policy.NAMES))
-    if day is not None and day > now.date():
-        raise invalid("body", "/date", "a day that is not in the future")
-    return policy.slot_for(name, day, now)
+    slot = policy.slot_for(name, day, now)
+    if slot > now or (day is not None and day > now.date()):
+        raise invalid("body", "/date", "a day that is not in the future; today's market cap is taken at 20:00 UTC")
+    return slot

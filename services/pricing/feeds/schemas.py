@@ -33,7 +33,10 @@ class RunRequest(Input):
 
     date: dt.date | None = Field(
         default=None,
-        description="`backfill-market-caps`: the day, today unless said. `sync-prices` loads all that is missing.",
+        description=(
+            "`backfill-market-caps`: the day; the newest whose 20:00 UTC has come, unless said. "
+            "`sync-prices` loads all that is missing."
+        ),
         examples=["2026-01-31"],
     )
 

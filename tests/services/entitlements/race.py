@@ -38,4 +38,5 @@ def wait_for_a_waiter(database: Database) -> None:
 
 def _somebody_waits(database: Database) -> bool:
     with database.transaction() as session:  # a new one each time: the server shows a transaction one snapshot
-        return session.execute(BLOCKED).scalar_one() > 0
+        waiting: int = session.execute(BLOCKED).scalar_one()
+    return waiting > 0

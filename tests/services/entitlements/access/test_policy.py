@@ -1,6 +1,7 @@
 """One answer to who may read, for every state that a cell can be in."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from tests.services.entitlements.fakes import DAY, MS, T0
 
 
 def a_grant(
-    start: float, end: float | None, *, at: float | None = None, kind: str = "standard", **closing: str
+    start: float, end: float | None, *, at: float | None = None, kind: str = "standard", **closing: Any
 ) -> Grant:
     """A grant from day to day, made when it starts or at another day; closed on day 5, if closed."""
     return Grant(

@@ -55,7 +55,9 @@ def test_a_grant_whose_place_was_taken_is_a_conflict(http: Http) -> None:
 def test_another_s_grant_is_not_found(http: Http) -> None:
     [grant] = given(http, person(), "1d")
     assert refusal(http("GET", f"{PATH}/{grant['id']}", by=OTHER)) == (404, "grant-not-found")
-    for method, path, how in (("GET", "", {}), ("POST", "/revoke", {"json": {"reason": "Unpaid."}})):
+    why: dict[str, Any] = {"json": {"reason": "Unpaid."}}
+    calls: list[tuple[str, str, dict[str, Any]]] = [("GET", "", {}), ("POST", "/revoke", why)]
+    for method, path, how in calls:
         assert refusal(http(method, f"{PATH}/{uuid4()}{path}", **how)) == (404, "grant-not-found")
 
 

@@ -15,10 +15,15 @@ from tests.services.entitlements.fakes import DAY, MS, T0
 PLAIN, TRIAL = {"asked_days": None, "asked_trial": False}, {"asked_days": None, "asked_trial": True}
 
 
-def grant(ends_at: datetime | None = T0 + DAY, **closing: object) -> Grant:
+def grant(ends_at: datetime | None = T0 + DAY, **closing: Any) -> Grant:
     """A grant of BTC from T0."""
-    cell = {"id": uuid4(), "account": UUID(int=1), "dataset": "BTC", "frequency": "1d", "kind": "standard"}
-    return Grant(**cell, origin="ops", starts_at=T0, created_at=T0 - DAY, ends_at=ends_at, **closing)
+    cell: dict[str, Any] = {
+        "account": UUID(int=1),
+        "dataset": "BTC",
+        "frequency": "1d",
+        "kind": "standard",
+    }
+    return Grant(id=uuid4(), **cell, origin="ops", starts_at=T0, created_at=T0 - DAY, ends_at=ends_at, **closing)
 
 
 @pytest.mark.parametrize(

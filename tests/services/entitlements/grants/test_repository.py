@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from itertools import product
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert
@@ -18,9 +18,9 @@ from tests.services.entitlements.fakes import DAY, T0
 ACCOUNT = uuid4()
 
 
-def a_grant(account: UUID = ACCOUNT, **fields: object) -> Grant:
+def a_grant(account: UUID = ACCOUNT, **fields: Any) -> Grant:
     """A grant of BTC, daily."""
-    term = {"starts_at": T0, "ends_at": T0 + DAY, "created_at": T0}
+    term: dict[str, Any] = {"starts_at": T0, "ends_at": T0 + DAY, "created_at": T0}
     cell = {"account": account, "dataset": "BTC", "frequency": "1d", "kind": "standard", "origin": "ops"}
     return Grant(id=uuid4(), **{**term, **cell, **fields})
 
@@ -58,7 +58,7 @@ def test_a_second_unclosed_grant_of_a_cell_is_not_written(session: Session) -> N
 
 def test_the_latest_grant_is_the_newest_that_was_not_superseded(session: Session) -> None:
     grants = GrantRepository(session)
-    closed = {"closed_at": T0, "close_reason": "superseded"}
+    closed: dict[str, Any] = {"closed_at": T0, "close_reason": "superseded"}
     old, newest = a_grant(closed_at=T0, close_reason="revoked"), a_grant(created_at=T0 + 2 * DAY, **closed)
     for grant in (a_grant(created_at=T0 - DAY, **closed), old, newest):
         grants.add(grant)

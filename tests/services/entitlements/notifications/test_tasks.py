@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -94,14 +95,14 @@ def test_workers_at_once_tell_each_event_once_in_the_order_of_the_ids_without_ga
 
 
 def test_a_worker_that_fails_leaves_no_gap(database: Database) -> None:
-    def tell(fails: bool) -> None:
+    def tell(fails: bool, _worker: int) -> None:
         with database.transaction() as session:
             notify(session, an_event())
             if fails:
                 raise InterruptedError
 
     for fails in (False, True, False):
-        at_once(1, lambda _, fails=fails: tell(fails))
+        at_once(1, partial(tell, fails))
     with database.transaction() as session:
         assert numbers(session) == [1, 2]
 

@@ -1,5 +1,6 @@
 """What the states of items mean for their request, now and later."""
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,10 +10,15 @@ from services.entitlements.requests.policy import awaiting, is_undecided, item_s
 from tests.services.entitlements.fakes import DAY, MS, T0
 
 
-def item(status: str, **fields: object) -> RequestItem:
+def item(status: str, **fields: Any) -> RequestItem:
     """An item that lapses in a day, if it is undecided."""
-    cell = {"id": uuid4(), "request_id": uuid4(), "account": UUID(int=1), "dataset": "BTC", "frequency": "1d"}
-    return RequestItem(**{**cell, "status": status, "lapse_at": T0 + DAY, **fields})
+    cell: dict[str, Any] = {
+        "request_id": uuid4(),
+        "account": UUID(int=1),
+        "dataset": "BTC",
+        "frequency": "1d",
+    }
+    return RequestItem(id=uuid4(), **{**cell, "status": status, "lapse_at": T0 + DAY, **fields})
 
 
 @pytest.mark.parametrize("status", ["pending", "needs-info"])
@@ -70,6 +76,6 @@ def test_a_request_whose_items_run_out_is_lapsed_without_anybody_writing_it() ->
     ],
 )
 def test_only_a_refusal_by_ops_that_nothing_followed_keeps_from_asking_again(
-    fields: dict[str, object], granted: object, expected: object
+    fields: dict[str, Any], granted: Any, expected: object
 ) -> None:
-    assert reapply_after(item(**fields), granted) == expected  # type: ignore[arg-type]
+    assert reapply_after(item(**fields), granted) == expected

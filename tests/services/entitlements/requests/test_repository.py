@@ -2,8 +2,8 @@
 
 from datetime import datetime
 from itertools import combinations_with_replacement
-from typing import Any, get_args
-from uuid import uuid4
+from typing import Any, cast, get_args
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert
@@ -43,7 +43,7 @@ def every_mixture(session: Session, now: datetime) -> dict[Any, list[RequestItem
                     status=status,
                     lapse_at=now + days * DAY,
                     decided_at=None if status in ("pending", "needs-info") else now - DAY,
-                    grant_id=grant["id"] if status == "approved" else None,
+                    grant_id=cast("UUID", grant["id"]) if status == "approved" else None,
                 )
                 for frequency, (status, days) in zip(FREQUENCIES, states, strict=False)
             ]

@@ -57,7 +57,7 @@ def test_the_moment_nearest_the_slot_on_its_own_day(minutes: list[int], expected
     [
         (SYNC, None, datetime(2025, 6, 10, 9, 30, 15, tzinfo=UTC)),
         (SYNC, date(2025, 6, 1), datetime(2025, 6, 10, 9, 30, 15, tzinfo=UTC)),
-        (BACKFILL, None, SLOT),
+        (BACKFILL, None, SLOT - timedelta(days=1)),
         (BACKFILL, date(2025, 6, 10), SLOT),
         (BACKFILL, date(2025, 6, 1), datetime(2025, 6, 1, 20, tzinfo=UTC)),
     ],
