@@ -14,7 +14,7 @@ from shared.outbox import BATCH, MAX_ATTEMPTS, Event, deliver, hand_back, publis
 from tests.shared.ground import Ground, act, effects, outbox
 
 TASKS = {"grant.ended": act}
-LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state in ('pending', 'sent')"
+LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state in ('pending', 'sent', 'working')"
 
 
 def published(ground: Ground, count: int = 1) -> None:
