@@ -1,19 +1,15 @@
 """The gateway over real services and real sockets, with the rows of the catalog and of the keys only."""
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from sqlalchemy.orm import Session
-from starlette.types import ASGIApp
 
+from cli.embedded.children import free_port
 from gateway.keys.schemas import NewApiKeyOut
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
@@ -24,6 +20,7 @@ from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.principal import Principal
 from tests.conftest import Stores
+from tests.serving import listening
 
 PEPPER = "a pepper for tests only"
 CLI = Principal(role="service", name="cli")
@@ -43,32 +40,6 @@ class Running:
         """One call, with the key of a role or with none."""
         headers = {**({"X-API-Key": self.keys[role]} if role else {}), **options.pop("headers", {})}  # type: ignore[dict-item]
         return httpx.request(method, self.url + path, headers=headers, **options)  # type: ignore[arg-type]
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def listening(app: ASGIApp) -> Iterator[str]:
-    """Serve an app on a free port, from a thread; the URL is given once it answers."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        assert thread.is_alive(), "the app did not start"
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @contextmanager

@@ -28,7 +28,8 @@ from shared.correlation import Correlation
 from shared.database import Database
 from shared.identity import Signer, Verifier
 from shared.upstream import fetch, open_upstream
-from tests.gateway.conftest import PEPPER, Running, listening
+from tests.gateway.conftest import PEPPER, Running
+from tests.serving import listening
 
 LIMIT = 64 * 1024
 

@@ -17,7 +17,8 @@ from services.catalog.module import module as catalog
 from shared.application import create_app
 from shared.identity import new_key_pair
 from tests.conftest import Stores
-from tests.gateway.conftest import NEAR_ROUTES, Running, listening
+from tests.gateway.conftest import NEAR_ROUTES, Running
+from tests.serving import listening
 
 
 def start(settings: GatewaySettings, routes: tuple[Route, ...]) -> None:

@@ -3,12 +3,14 @@
 import httpx
 import pytest
 
+from cli.embedded.children import free_port
 from gateway.main import create_gateway
 from gateway.settings import GatewaySettings
 from shared import identity
 from shared.identity import Signer
 from shared.principal import Principal
-from tests.gateway.conftest import CLI, NEAR_ROUTES, Running, free_port, key_service, listening
+from tests.gateway.conftest import CLI, NEAR_ROUTES, Running, key_service
+from tests.serving import listening
 
 
 def add(gateway: Running, **body: object) -> httpx.Response:

@@ -1,11 +1,8 @@
 """A pricing service on a database of its own, beside the real catalog and a stand-in for entitlements."""
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +11,7 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
-import uvicorn
 from sqlalchemy.orm import Session
-from starlette.types import ASGIApp
 
 from services.pricing.module import module
 from services.pricing.prices.service import PriceService
@@ -28,6 +23,7 @@ from shared.identity import HEADER, Signer
 from shared.principal import Principal, Role
 from tests.conftest import Stores
 from tests.services.pricing import entitlements
+from tests.serving import listening
 
 ACCOUNT = UUID("00000000-0000-7000-8000-000000000001")
 T0 = datetime(2025, 6, 10, tzinfo=UTC)
@@ -130,24 +126,6 @@ class Service:
         account = None if role == "anonymous" else ACCOUNT
         token = self.signer.token(Principal(role=role, name="test", account=account), "pricing")
         return {HEADER: token, **({"Accept": accept} if accept else {})}
-
-
-@contextmanager
-def listening(app: ASGIApp) -> Iterator[str]:
-    """Serve an app on a free port, from a thread; the URL is given once it answers."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        assert thread.is_alive(), "the app did not start"
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture

@@ -106,11 +106,11 @@ def test_a_price_still_forming_is_revised(feeds: Feeds, database: Database, upst
 
 def test_one_source_failing_leaves_the_others_alone(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
     upstream.fail_next("unauthorized", path="bitcoin")
-    outcome = feeds.sync_prices([BTC, Feed("XXX", "nothing", ("1d",)), ETH])
+    outcome = feeds.sync_prices([BTC, Feed("NIL", "nothing", ("1d",)), ETH])
     assert outcome.counts == {**NOTHING, "series": 4, "failed": 2, "inserted": 399 + 399}
     assert outcome.partial
     assert "BTC 1h: The price source refused the API key" in str(outcome.note)
-    assert "XXX 1d: The price source does not know this asset" in str(outcome.note)
+    assert "NIL 1d: The price source does not know this asset" in str(outcome.note)
     assert stored(database, "BTC", "1h") == []
     assert len(stored(database, "ETH", "1d")) == 399
 
