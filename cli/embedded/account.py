@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-VAR_TMP = Path("/var/tmp")  # noqa: S108  (claimed with care, see _claim)
+VAR_LIB = Path("/var/lib")  # and not /var/tmp: what lies there for weeks is swept away
 
 
 class EmbeddedServerError(Exception):
@@ -67,11 +67,11 @@ def prepare_home(home: Path) -> Path:
 
 def outside_folder(home: Path) -> Path:
     """Where the servers' folder is when their account cannot reach `home`."""
-    return VAR_TMP / f"tickgate-{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]}"
+    return VAR_LIB / f"tickgate-{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]}"
 
 
 def prepare_place(home: Path) -> Place:
-    """Find or make the servers' folder: below `home`, or below /var/tmp if their account cannot reach `home`.
+    """Find or make the servers' folder: below `home`, or in /var/lib if their account cannot reach `home`.
 
     Raises EmbeddedServerError when the folder belongs to somebody else or has become unreachable.
     """
@@ -92,11 +92,12 @@ def prepare_place(home: Path) -> Place:
 
 
 def remove_outside(home: Path) -> None:
-    """Delete what lies in /var/tmp for `home`, data included; nothing happens if there is nothing of ours."""
+    """Delete what lies in /var/lib for `home`, data included; nothing happens if there is nothing of ours."""
     folder, account = outside_folder(home), server_account()
     if account is not None and _belongs_to(folder, account):
         with acting_as(account):
             shutil.rmtree(folder, ignore_errors=True)
+        folder.rmdir()
 
 
 def runnable(base: Path, parts: Sequence[str], *, place: Place, name: str) -> Path:
@@ -146,7 +147,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _claim(folder: Path, account: Account | None) -> None:
-    """Make `folder` the account's own, 0700; whoever was here before us in /var/tmp is refused."""
+    """Make `folder` the account's own, 0700; whoever was here before us is refused."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()

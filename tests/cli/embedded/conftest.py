@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def home(folder: Path) -> Iterator[Path]:
-    """A home not made yet; after the test no server of it is left, nor anything in /var/tmp."""
+    """A home not made yet; after the test no server of it is left, nor anything in /var/lib."""
     path = folder / "home"
     yield path
     left = server_pids(path)
