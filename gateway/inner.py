@@ -9,7 +9,7 @@ import uvicorn
 from shared.upstream import open_upstream
 
 KEYS = "asgi://gateway.keys.main"
-GRACE = 5
+GRACE = 2
 
 
 class _Server(uvicorn.Server):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from shared.correlation import HEADER, request_id
 
+NO_JSON = "JSON decode error"
 MEDIA_TYPE = "application/problem+json"
 logger = structlog.get_logger(__name__)
 
@@ -126,7 +127,7 @@ def install_filters(app: FastAPI) -> None:
     def refuse_route(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 405:
             return problem_response(MethodNotAllowed(), request.url.path, error.headers)
-        problem = NotFound() if error.status_code == 404 else InvalidInput(str(error.detail))
+        problem = NotFound() if error.status_code == 404 else invalid("body", "", str(error.detail))
         return problem_response(problem, request.url.path)
 
     @app.exception_handler(OperationalError)
@@ -149,6 +150,7 @@ def _cause(error: Exception) -> str:
 
 def _field(location: tuple[int | str, ...], message: str) -> dict[str, str]:
     """Where in the request, as the part and a JSON Pointer into it, and what is wrong there."""
-    part, *path = (str(step) for step in location)
+    part, *path = (str(step) for step in location if not isinstance(step, int) or message != NO_JSON)
+    message = message.removeprefix("Value error, ")
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
     return _error(part, pointer, message)

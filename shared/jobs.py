@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from threading import Event as Flag
 from threading import Lock
+from typing import Any
 from uuid import UUID
 
 import structlog
 from apscheduler.triggers.cron import CronTrigger
-from sqlalchemy import Column, MetaData, Table, Text, UniqueConstraint, Uuid, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, MetaData, Table, Text, UniqueConstraint, Uuid, func, or_, select, update
 from sqlalchemy import types as t
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
@@ -23,7 +24,8 @@ logger = structlog.get_logger(__name__)
 CATCH_UP = 30
 FAR = timedelta(days=366)
 LEASE = timedelta(minutes=15)
-MAX_ATTEMPTS = 5
+LOOK_BACK = timedelta(days=31)
+MAX_ATTEMPTS = 30
 Progress = Callable[[str], None]
 
 
@@ -96,8 +98,19 @@ def job_runs_table(metadata: MetaData) -> Table:
         Column("finished_at", UtcDateTime),
         Column("counts", JSONB, nullable=False, server_default="{}"),
         Column("error", Text),
+        Column("requested_by", Text),
         UniqueConstraint("job", "slot"),
     )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run under way here; the attempt tells it from one that took over."""
+
+    id: UUID
+    job: Job
+    slot: datetime
+    attempt: int
 
 
 class JobRuns:
@@ -111,7 +124,7 @@ class JobRuns:
         self._working = Lock()
 
     def ensure_due_runs(self) -> None:
-        """Write a due run for every slot since the last known one, at most 30 of each job, the newest of them."""
+        """Write a due run for every slot that lacks one since the first, at most 30 of each job, the newest of them."""
         with self._database.transaction() as session:
             now = self._clock.now(session)
             for job in self._jobs.values():
@@ -119,9 +132,12 @@ class JobRuns:
                     request_run(session, self._table, job.name, slot, due_at=slot if slot > now else None)
 
     def _missing(self, session: Session, job: Job, now: datetime) -> list[datetime]:
-        last = session.execute(select(func.max(self._table.c.slot)).where(self._table.c.job == job.name)).scalar()
-        if last is not None:
-            return list(job.slots(last, now))
+        table = self._table
+        # what a person asked for says nothing of the schedule: it may lie anywhere
+        planned = (table.c.job == job.name, table.c.requested_by.is_(None))
+        first = session.execute(select(func.min(table.c.slot)).where(*planned)).scalar()
+        if first is not None:
+            return list(job.slots(max(first, now - LOOK_BACK), now))
         if job.from_start:
             return list(job.slots(now - timedelta(days=1), now))[-1:]
         return list(islice(job.slots(now, now + FAR), 1))
@@ -132,7 +148,7 @@ class JobRuns:
         with self._working:
             while (claimed := self._claim()) is not None:
                 made += 1
-                if not self._run(*claimed):
+                if not self._run(claimed):
                     break
         return made
 
@@ -143,9 +159,10 @@ class JobRuns:
             self._working.release()
         return idle
 
-    def _claim(self) -> tuple[UUID, Job, datetime] | None:
+    def _claim(self) -> Claim | None:
         table = self._table
         with self._database.transaction() as session:
+            self._give_up(session)
             due = (
                 select(table.c.id)
                 .where(
@@ -158,64 +175,79 @@ class JobRuns:
                 .limit(1)
                 .with_for_update(skip_locked=True)
             )
-            now = func.clock_timestamp()
-            values = {"attempts": table.c.attempts + 1, "state": "running", "started_at": now, "due_at": now + LEASE}
-            claim = update(table).where(table.c.id == due.scalar_subquery()).values(**values, finished_at=None)
-            row = session.execute(claim.returning(table.c.id, table.c.job, table.c.slot)).first()
-        return None if row is None else (row.id, self._jobs[row.job], row.slot)
+            return self._begin(session, table.c.id == due.scalar_subquery())
+
+    def _give_up(self, session: Session) -> None:
+        """A run that was killed in its last attempt has failed."""
+        table = self._table
+        killed = (table.c.state == "running", table.c.attempts >= MAX_ATTEMPTS)
+        over = update(table).where(*killed, table.c.due_at <= func.clock_timestamp())
+        session.execute(over.values(state="failed", error="killed in its last attempt"))
+
+    def _begin(self, session: Session, *which: ColumnElement[bool]) -> Claim | None:
+        table, now = self._table, func.clock_timestamp()
+        values = {"attempts": table.c.attempts + 1, "state": "running", "started_at": now, "due_at": now + LEASE}
+        claim = update(table).where(*which).values(**values, finished_at=None)
+        row = session.execute(claim.returning(table.c.id, table.c.job, table.c.slot, table.c.attempts)).first()
+        return None if row is None else Claim(row.id, self._jobs[row.job], row.slot, row.attempts)
 
     def run_now(self, name: str, slot: datetime) -> Outcome:
         """Run one slot here, also one that was done; raises AlreadyRunning, and whatever the job fails with."""
-        table, now = self._table, func.clock_timestamp()
-        values = {"attempts": table.c.attempts + 1, "state": "running", "started_at": now, "due_at": now + LEASE}
         with self._database.transaction() as session:
-            run_id = request_run(session, table, name, slot)
-            free = or_(table.c.state != "running", table.c.due_at <= now)
-            claim = update(table).where(table.c.id == run_id, free).values(**values, finished_at=None)
-            if session.execute(claim.returning(table.c.id)).first() is None:
-                raise AlreadyRunning
-        return self._attempt(run_id, self._jobs[name], slot)
+            run_id = request_run(session, self._table, name, slot, requested_by="operator")
+            claim = self._begin(session, self._table.c.id == run_id, at_rest(self._table))
+        if claim is None:
+            raise AlreadyRunning
+        return self._attempt(claim)
 
-    def _run(self, run_id: UUID, job: Job, slot: datetime) -> bool:
+    def _run(self, claim: Claim) -> bool:
         """Whether to go on with the next one."""
         try:
-            self._attempt(run_id, job, slot)
+            self._attempt(claim)
         except Interrupted:
             return False
         except Exception:
-            logger.exception("job failed", job=job.name, slot=slot.isoformat())
+            logger.exception("job failed", job=claim.job.name, slot=claim.slot.isoformat())
         return True
 
-    def _attempt(self, run_id: UUID, job: Job, slot: datetime) -> Outcome:
+    def _attempt(self, claim: Claim) -> Outcome:
         try:
-            outcome = job.run(slot)
+            outcome = claim.job.run(claim.slot)
         except Interrupted as error:
-            self._finish(run_id, "due", {}, str(error), counted=False)
+            self._finish(claim, "due", {}, str(error), counted=False)
             raise
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
-            self._finish(run_id, "failed", {}, _reason(error))
+            self._finish(claim, "failed", {}, _reason(error))
             raise
-        self._finish(run_id, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
+        self._finish(claim, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
         return outcome
 
     def _finish(
         self,
-        run_id: UUID,
+        claim: Claim,
         state: str,
         counts: dict[str, int],
         error: str | None,
         *,
         counted: bool = True,
     ) -> None:
-        """Record the outcome; what is not done is due again after a while that grows with each attempt that counts."""
+        """Record the outcome, unless the lease ran out and another attempt took over.
+
+        What is not done is due again after a while that grows to an hour with each attempt that counts.
+        """
         table, now = self._table, func.clock_timestamp()
-        attempts = table.c.attempts
-        again = {"due_at": now + attempts * attempts * timedelta(seconds=30)}
+        again: dict[str, Any] = {"due_at": now + min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))}
         if not counted:
-            again = {"due_at": now, "attempts": attempts - 1}
+            again = {"due_at": now, "attempts": claim.attempt - 1}
         values = {"state": state, "finished_at": now, "counts": counts, "error": error, **again}
+        own = (table.c.id == claim.id, table.c.state == "running", table.c.attempts == claim.attempt)
         with self._database.transaction() as session:
-            session.execute(update(table).where(table.c.id == run_id).values(values))
+            session.execute(update(table).where(*own).values(values))
+
+
+def at_rest(table: Table) -> ColumnElement[bool]:
+    """The runs that nobody is at; one whose process died counts when its lease is over."""
+    return or_(table.c.state != "running", table.c.due_at <= func.clock_timestamp())
 
 
 def _reason(error: BaseException) -> str:
@@ -224,9 +256,21 @@ def _reason(error: BaseException) -> str:
     return text.encode(errors="backslashreplace").decode()[:2000]
 
 
-def request_run(session: Session, table: Table, job: str, slot: datetime, *, due_at: datetime | None = None) -> UUID:
-    """The run of this job and slot, written as due, now unless said otherwise, if there is none yet."""
-    values = {"id": new_id(), "job": job, "slot": slot, "due_at": due_at or func.clock_timestamp()}
+def request_run(
+    session: Session,
+    table: Table,
+    job: str,
+    slot: datetime,
+    *,
+    due_at: datetime | None = None,
+    requested_by: str | None = None,
+) -> UUID:
+    """The run of this job and slot, written as due, now unless said otherwise, if there is none yet.
+
+    `requested_by` is the person who asks for it; the schedule itself is nobody.
+    """
+    values = {"id": new_id(), "job": job, "slot": slot, "requested_by": requested_by}
+    values["due_at"] = due_at or func.clock_timestamp()
     session.execute(insert(table).values(values).on_conflict_do_nothing())
     run_id: UUID = session.execute(select(table.c.id).where(table.c.job == job, table.c.slot == slot)).scalar_one()
     return run_id

@@ -28,7 +28,9 @@ class Page(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=500, description="At most this many rows.")
-    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.", max_length=1000)
+    cursor: str | None = Field(
+        default=None, description="`next_cursor` of the page before.", max_length=1000, min_length=1
+    )
 
 
 class Cursors:
@@ -45,7 +47,7 @@ class Cursors:
     def load(self, scope: str, cursor: str) -> Any:
         """The position a cursor stands for; raises InvalidCursor when it is forged or another list's."""
         try:
-            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except ValueError:
             raise InvalidCursor from None
         signature, body = raw[:SIGNATURE], raw[SIGNATURE:]

@@ -6,7 +6,7 @@ from threading import Event as Flag
 
 import structlog
 from sqlalchemy import Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.broker import Transport
 from shared.database import Database
@@ -42,15 +42,15 @@ def step(database: Database, outbox: Table, transport: Transport) -> float:
     try:
         with database.transaction() as session:
             events = take_due(session, outbox)
-    except DBAPIError as error:
-        logger.warning("database unavailable", error=str(error.orig))
+    except SQLAlchemyError as error:
+        logger.warning("database unavailable", error=str(error))
         return AFTER_A_FAULT
     try:
         for event_id in events:
             transport.send(event_id)
     except Exception as error:  # whatever Redis and Dramatiq raise: the rows stay and are sent again
         logger.warning("queue unavailable", error=str(error))
-        with suppress(DBAPIError), database.transaction() as session:  # else their lease runs out by itself
+        with suppress(SQLAlchemyError), database.transaction() as session:  # else their lease runs out by itself
             hand_back(session, outbox, events)
         return AFTER_A_FAULT
     return 0 if events else INTERVAL

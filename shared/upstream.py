@@ -22,7 +22,7 @@ from shared.principal import Principal
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=10)
 CHUNK = 64 * 1024
 NOT_OURS_TO_SAY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # what aiohttp would add by itself
-HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"te", b"trailer", b"upgrade"}
+HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade"}
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ class HttpUpstream:
                 skip_auto_headers=NOT_OURS_TO_SAY,
             ) as answer:
                 headers = [(name.lower(), value) for name, value in answer.raw_headers]
-                headers = [pair for pair in headers if pair[0] not in HOP_BY_HOP - {b"content-length"}]
+                headers = [pair for pair in headers if pair[0] not in HOP_BY_HOP]
                 await send({"type": "http.response.start", "status": answer.status, "headers": headers})
                 started = True
                 reader = asyncio.create_task(_hang_up_with(receive, answer))

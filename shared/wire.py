@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+BREAKING = re.compile(r"[\t\n\r\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -46,6 +47,12 @@ def _in_utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _one_line(value: str) -> str:
+    if BREAKING.search(value):
+        raise ValueError("text on one line")
+    return _printable(value)
+
+
 def _printable(value: str) -> str:
     if CONTROL.search(value):
         raise ValueError("text without control characters")
@@ -53,9 +60,7 @@ def _printable(value: str) -> str:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
-]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_printable)
 ]

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("counts", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("requested_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_runs")),
         sa.UniqueConstraint("job", "slot", name=op.f("uq_job_runs_job_slot")),
         schema="pricing",

@@ -147,8 +147,13 @@ def test_5_two_replicas_of_a_service_share_the_work(running: tuple[Project, dict
     containers.compose("up", "-d", "--scale", "pricing=2", "pricing")
     assert len(containers.compose("ps", "-q", "pricing").split()) == 2
     headers = {"X-API-Key": keys["quant"]}
-    codes = {httpx.get(f"{containers.url}/v1/datasets/BTC/coverage", headers=headers).status_code for _ in range(20)}
-    assert codes == {200}
+
+    def both_served() -> bool:
+        assert httpx.get(f"{containers.url}/v1/datasets/BTC/coverage", headers=headers).status_code == 200
+        logs = containers.compose("logs", "--no-color", "--tail=20", "pricing").splitlines()
+        return len({line.split("|")[0] for line in logs if "/v1/datasets/BTC/coverage" in line}) == 2
+
+    until(both_served, "an answer of either replica")
 
 
 def test_6_the_processes_stop_within_the_grace_and_say_0(running: tuple[Project, dict[str, str]]) -> None:

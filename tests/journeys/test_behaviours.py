@@ -138,6 +138,11 @@ def test_6_the_market_cap_in_usd_of_each_dataset_is_backfilled_every_day_at_20_0
         return [row for row in rows if row["id"] == run.json()["id"] and row["state"] == "done"]
 
     row = until(done, "the run's end")[0]
+    runs = ops.get("/v1/jobs", params={"job": "backfill-market-caps"}).json()["data"]
+    now = datetime.now(UTC)
+    planned = now.replace(hour=20, minute=0, second=0, microsecond=0)
+    planned += timedelta(days=1 if planned <= now else 0)
+    assert f"{planned:%Y-%m-%dT%H:%M:%SZ}" in [run["slot"] for run in runs]
     assert row["slot"].endswith("T20:00:00Z")
     _decide(ops, _ask(quant, "BTC", "1d"), outcome="approve")
     _decide(ops, _ask(quant, "ETH", "1d"), outcome="approve")

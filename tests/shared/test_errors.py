@@ -137,7 +137,7 @@ async def test_whatever_goes_wrong_is_a_problem_with_its_code_and_request_id(
         ("/bodies/1", b'{"name": "x", "other": "do-not-repeat-me"}', "body", "/other"),
         ("/bodies/1", b'{"name": "x", "\\ud800": "do-not-repeat-me"}', "body", ""),
         ("/bodies/1", b'{"name": "x", "count": NaN}', "body", "/count"),
-        ("/bodies/1", b'{"name": do-not-repeat-me', "body", "/9"),
+        ("/bodies/1", b'{"name": do-not-repeat-me', "body", ""),
         ("/bodies/1", b'["do-not-repeat-me"]', "body", ""),
         ("/bodies/1", b"", "body", ""),
         ("/bodies/do-not-repeat-me", b'{"name": "x"}', "path", "/number"),

@@ -40,6 +40,32 @@ def test_a_run_whose_process_was_killed_is_taken_up_when_its_lease_is_over(groun
     assert ground.sql("select state, attempts from ground.job_runs") == [("done", 2)]
 
 
+def test_a_run_killed_in_its_last_attempt_has_failed_and_can_be_asked_for_again(ground: Ground) -> None:
+    work = Work()
+    runs = JobRuns(ground.database, job_runs, (job(work),), Hand(MOMENT))
+    runs.ensure_due_runs()
+    ground.sql("update ground.job_runs set attempts = 29")
+    assert runs._claim() is not None  # and then kill -9
+
+    ground.sql(DUE_AGAIN)
+    assert runs.run_due() == 0
+    assert ground.sql("select state, error from ground.job_runs") == [("failed", "killed in its last attempt")]
+    runs.run_now("sync", MOMENT)
+    assert ground.sql("select state from ground.job_runs") == [("done",)]
+
+
+def test_an_attempt_that_outlived_its_lease_does_not_overwrite_the_one_that_took_over(ground: Ground) -> None:
+    runs = JobRuns(ground.database, job_runs, (job(Work()),), Hand(MOMENT))
+    runs.ensure_due_runs()
+    slow = runs._claim()
+    assert slow is not None
+    ground.sql(DUE_AGAIN)
+    assert runs.run_due() == 1
+
+    runs._finish(slow, "failed", {}, "too late")
+    assert ground.sql("select state, attempts from ground.job_runs") == [("done", 2)]
+
+
 def test_a_failing_job_is_recorded_and_tried_again_later_while_others_go_on(ground: Ground) -> None:
     failing, fine = Work(LookupError("no use")), Work()
     jobs = (job(failing), Job(name="other", cron=DAILY, run=fine, from_start=True))
@@ -55,10 +81,10 @@ def test_a_failing_job_is_recorded_and_tried_again_later_while_others_go_on(grou
         ground.sql(DUE_AGAIN)
         assert runs.run_due() == 1
         wait = "select extract(epoch from due_at - finished_at)::int from ground.job_runs where job = 'sync'"
-        assert ground.sql(wait) == [(30 * attempt * attempt,)]
+        assert ground.sql(wait) == [(min(30 * attempt * attempt, 3600),)]
     ground.sql(DUE_AGAIN)
     assert runs.run_due() == 0
-    assert ground.sql(run) == [("failed", 5, "LookupError: no use")]
+    assert ground.sql(run) == [("failed", MAX_ATTEMPTS, "LookupError: no use")]
 
 
 def test_a_partial_outcome_keeps_its_counts_and_is_completed_later(ground: Ground) -> None:

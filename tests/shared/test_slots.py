@@ -105,3 +105,16 @@ def test_a_year_with_outages_does_each_slot_once(ground: Ground) -> None:
         runs.run_due()
 
     assert work.slots == days(0, 6 * 59 + 5)
+
+
+def test_slots_that_were_missed_around_a_run_by_hand_are_caught_up_too(ground: Ground) -> None:
+    work, hand = Work(), Hand(MOMENT)
+    runs = JobRuns(ground.database, job_runs, (job(work),), hand)
+    runs.ensure_due_runs()
+    runs.run_now("sync", MOMENT - timedelta(days=400))
+    runs.run_now("sync", MOMENT + timedelta(days=3))
+    hand.at = MOMENT + timedelta(days=3, hours=1)
+    runs.ensure_due_runs()
+
+    planned = "select slot from ground.job_runs where requested_by is null order by slot"
+    assert [slot for (slot,) in ground.sql(planned)] == days(0, 2)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from shared.wire import Input, Instant, Line, Output
 
@@ -10,7 +10,20 @@ Frequency = Literal["1h", "1d", "1mo"]
 ORDER: tuple[str, ...] = ("1m", "1h", "1d", "1mo")
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,12}$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-Frequencies = Annotated[set[Frequency], Field(min_length=1, description="1h, 1d or 1mo.", examples=[["1h", "1d"]])]
+
+
+def distinct(frequencies: list[Frequency]) -> list[Frequency]:
+    """Each frequency at most once; raises ValueError."""
+    if len(set(frequencies)) < len(frequencies):
+        raise ValueError("each frequency once")
+    return frequencies
+
+
+Frequencies = Annotated[
+    list[Frequency],
+    AfterValidator(distinct),
+    Field(min_length=1, description="1h, 1d or 1mo.", examples=[["1h", "1d"]]),
+]
 
 
 class DatasetOut(Output):
@@ -31,6 +44,19 @@ class DatasetList(Output):
 class NewDataset(Input):
     """A dataset to offer."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "symbol": "SOL",
+                    "name": "Solana",
+                    "frequencies": ["1h", "1d", "1mo"],
+                    "sources": {"coincap": "solana"},
+                }
+            ]
+        }
+    )
+
     symbol: Symbol = Field(examples=["SOL"])
     name: Line = Field(examples=["Solana"])
     frequencies: Frequencies
@@ -42,6 +68,8 @@ class NewDataset(Input):
 
 class DatasetChange(Input):
     """What to change; what is left out stays as it is, and `frequencies` are added to those on offer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Bitcoin"}, {"frequencies": ["1h"]}]})
 
     name: Line | None = Field(default=None, examples=["Solana"])
     frequencies: Frequencies | None = None

@@ -45,15 +45,14 @@ class Access:
         return self.state == "active"
 
 
-def access_of(grant: Grant | None, items: Sequence[RequestItem], now: datetime) -> Access:
-    """Access from a cell's newest grant and its newest items: a running grant allows; else an undecided item
+def access_of(grants: Sequence[Grant], items: Sequence[RequestItem], now: datetime) -> Access:
+    """Access from the newest grants and items of the cells in question: a running grant allows; else an undecided item
     explains the denial, else the latest fact."""
-    facts = [_from_item(item, now) for item in items if item.status != "approved"]  # its grant tells
-    if grant is not None:
-        granted = _from_grant(grant, now)
-        if granted[1].allowed:
-            return granted[1]
-        facts.append(granted)
+    granted = [_from_grant(grant, now) for grant in grants]
+    for _, access in granted:
+        if access.allowed:
+            return access
+    facts = granted + [_from_item(item, now) for item in items if item.status != "approved"]  # its grant tells
     undecided = [access for _, access in facts if access.state in UNDECIDED]
     if undecided:
         return undecided[0]

@@ -11,19 +11,19 @@ from services.entitlements.access.schemas import AccessOut, AccessQuery, Refusal
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import status_of
 from services.entitlements.grants.repository import GrantRepository
-from services.entitlements.requests.repository import RequestRepository
+from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared.clock import Clock
 from shared.wire import instant_text
 
 DETAILS = {
-    "never-requested": "You have not asked for this yet; the remedy is the request to send.",
+    "never-requested": "You have not asked for this yet; POST /v1/access-requests asks for it.",
     "pending": "Your request is still to be decided; you will be told.",
     "needs-info": "Ops asked you something about your request; answer it.",
     "refused": "Your request was refused; `reason` says why, `reapply_after` when you may ask again.",
     "lapsed": "Nobody decided your request in time, so it lapsed; ask again.",
     "scheduled": "Your access begins later; `starts_at` says when.",
-    "ended": "Your access ended; the remedy asks for it anew.",
-    "trial-ended": "Your trial ended; the remedy asks for standard access.",
+    "ended": "Your access ended; ask for it anew.",
+    "trial-ended": "Your trial ended; ask for standard access.",
     "revoked": "Your access was revoked; `reason` says why. You may ask again.",
     "relinquished": "You gave this access back; ask again if you need it.",
 }
@@ -43,20 +43,12 @@ class AccessService:
         """Whether the account may read the cell at this instant of the database's clock."""
         now = self._clock.now(self._session)
         active = self._active(query, now)
-        if query.frequency is None:
-            return _answer(_any(active), query, active, now)
-        grant = self._grants.latest(query.account, query.dataset, query.frequency)
-        items = list(self._requests.undecided(query.account, query.dataset, [query.frequency]))
-        items += self._requests.latest(query.account, query.dataset, [query.frequency])
-        return _answer(access_of(grant, items, now), query, active, now)
+        cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
+        items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
+        return _answer(access_of(self._grants.latest(*cells), items, now), query, active, now)
 
     def _active(self, query: AccessQuery, now: datetime) -> list[Grant]:
         return [g for g in self._grants.unclosed(query.account, query.dataset) if status_of(g, now) == "active"]
-
-
-def _any(active: Sequence[Grant]) -> Access:
-    """Access to the dataset as a whole: some active grant on it."""
-    return Access("active", grant=active[0].id, until=active[0].ends_at) if active else Access("never-requested")
 
 
 def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> AccessOut:

@@ -3,17 +3,24 @@
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from services.entitlements.grants.schemas import Code, Frequency, Terms
 from services.entitlements.requests.schemas import distinct
 from shared.wire import Text
 
+REFUSED: dict[str, JsonValue] = {
+    "outcome": "refuse",
+    "reason": "The licence does not cover hourly prices.",
+    "reason_code": "licence-missing",
+}
+APPROVED: dict[str, JsonValue] = {"outcome": "approve", "reason": "Covered by the research licence."}
+
 
 class Verdict(Terms):
     """An outcome with its terms or its reason."""
 
-    reason_code: Code | None = Field(default=None, examples=["licence-missing"])
+    reason_code: Code | None = Field(default=None, description="A slug of yours, such as `licence-missing`.")
     reason: Text | None = Field(default=None, description="The Quant reads it; needed to refuse.")
 
     def check(self, outcome: str) -> None:
@@ -30,6 +37,8 @@ class Verdict(Terms):
 class ItemVerdict(Verdict):
     """The outcome for one frequency."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"frequency": "1h", **APPROVED}]})
+
     frequency: Frequency
     outcome: Literal["approve", "refuse"]
 
@@ -41,6 +50,16 @@ class ItemVerdict(Verdict):
 
 class Decision(Verdict):
     """Either `decisions`, an outcome per frequency, or one `outcome` for all that is undecided."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {**APPROVED, "note": "Checked with Sales."},
+                {**REFUSED},
+                {"decisions": [{"frequency": "1d", **APPROVED}, {"frequency": "1h", **REFUSED}]},
+            ]
+        }
+    )
 
     outcome: Literal["approve", "refuse"] | None = None
     decisions: list[ItemVerdict] | None = Field(default=None, min_length=1, max_length=10)

@@ -18,7 +18,7 @@ from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import AccessRequest, RequestItem
 from services.entitlements.requests.errors import RequestNotFound
 from services.entitlements.requests.policy import is_undecided, item_status
-from services.entitlements.requests.repository import RequestRepository
+from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared import audit
 from shared.clock import Clock
 from shared.principal import Principal
@@ -93,7 +93,7 @@ class DecisionService:
             raise AlreadyDecided(items=_fates([item], now))
 
     def _announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
-        recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "reason_code")} for o in outcomes]
+        recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "supersedes", "reason_code")} for o in outcomes]
         data = {"dataset": request.dataset, "items": recorded}
         audit.record(self._session, audit_events, actor=by, action="access.decided", subject=request.id, data=data)
         told = {"request": str(request.id), "dataset": request.dataset, "decisions": outcomes}
@@ -110,7 +110,7 @@ def _verdicts(decision: Decision, items: dict[str, RequestItem], now: datetime) 
     closed = [items[frequency] for frequency in named if frequency not in open_]
     if closed or not verdicts:
         raise AlreadyDecided(items=_fates(closed or list(items.values()), now))
-    return sorted(verdicts, key=lambda verdict: items[verdict.frequency].id)
+    return sorted(verdicts, key=lambda verdict: SHORTEST_FIRST.index(verdict.frequency))
 
 
 def _grant(item: RequestItem, term: Term, verdict: ItemVerdict, by: Principal, now: datetime) -> Grant:
@@ -135,6 +135,7 @@ def _outcome(frequency: str, grant: Grant | None, verdict: ItemVerdict) -> dict[
         "reason": verdict.reason,
         "reason_code": verdict.reason_code,
         "grant": str(grant.id) if grant else None,
+        "supersedes": str(grant.supersedes) if grant and grant.supersedes else None,
         "starts_at": instant_text(grant.starts_at) if grant else None,
         "ends_at": instant_text(grant.ends_at) if grant else None,
     }

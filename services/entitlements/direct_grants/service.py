@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -79,7 +80,12 @@ class DirectGrantService:
     def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal) -> None:
         data = {"account": str(wanted.account), "dataset": wanted.dataset, "frequencies": wanted.frequencies}
         for grant in given:
-            recorded: dict[str, Any] = {**data, "frequencies": [grant.frequency]}
+            recorded: dict[str, Any] = {**data, "frequencies": [grant.frequency], "request": _text(grant.request)}
+            recorded["supersedes"] = _text(grant.supersedes)
             audit.record(self._session, audit_events, actor=by, action="grant.given", subject=grant.id, data=recorded)
         told = {"dataset": wanted.dataset, "reason": wanted.reason, "grants": [as_json(grant) for grant in given]}
         announce(self._session, "grant.started", to=wanted.account, data=told)
+
+
+def _text(identifier: UUID | None) -> str | None:
+    return None if identifier is None else str(identifier)

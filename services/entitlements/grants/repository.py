@@ -1,12 +1,12 @@
 """Reads and writes grants' rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import eq, gt, lt
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -49,11 +49,13 @@ class GrantRepository:
     def _unclosed(self, account: UUID, dataset: str) -> SelectOfScalar[Grant]:
         return select(Grant).where(Grant.account == account, Grant.dataset == dataset, col(Grant.closed_at).is_(None))
 
-    def latest(self, account: UUID, dataset: str, frequency: str) -> Grant | None:
-        """The newest grant of a cell that no other one took the place of."""
-        query = select(Grant).where(Grant.account == account, Grant.dataset == dataset, Grant.frequency == frequency)
+    def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[Grant]:
+        """The newest grant of each of these cells that no other one took the place of."""
+        query = select(Grant).where(Grant.account == account, Grant.dataset == dataset)
+        query = query.where(col(Grant.frequency).in_(set(frequencies)))
         query = query.where(col(Grant.close_reason).is_distinct_from("superseded"))
-        return self._session.scalars(query.order_by(col(Grant.created_at).desc()).limit(1)).first()
+        query = query.ext(distinct_on(col(Grant.frequency)))
+        return self._session.scalars(query.order_by(col(Grant.frequency), col(Grant.created_at).desc())).all()
 
     def page(self, query: GrantsQuery, *, account: UUID | None, after: UUID | None, limit: int) -> Sequence[Grant]:
         """Grants that match the query, oldest first; `account` narrows what the caller may see."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from shared.pagination import Page
 from shared.wire import Input, Instant, Output, Text
@@ -34,6 +34,10 @@ class Terms(Input):
 
 class Revocation(Input):
     """Why a grant is revoked; the Quant is told."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "The licence ended.", "reason_code": "licence-ended"}]}
+    )
 
     reason: Text = Field(examples=["The licence ended."])
     reason_code: Code | None = Field(default=None, examples=["licence-ended"])

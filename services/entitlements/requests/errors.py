@@ -1,5 +1,8 @@
 """Why a request is refused."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from shared.errors import Problem
 
 
@@ -34,6 +37,7 @@ class TooManyOpen(Problem):
     """Too many of your items are still undecided; wait for decisions before you ask for more."""
 
     status = 429
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "3600"}
 
 
 class RequestNotFound(Problem):

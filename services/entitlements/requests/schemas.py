@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from services.entitlements.grants.schemas import Days, Frequency, Symbol
 from shared.pagination import Page
@@ -29,6 +29,12 @@ Frequencies = Annotated[
 
 class NewRequest(Input):
     """What a Quant asks for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"dataset": "BTC", "frequencies": ["1h", "1d"], "reason": "Backtest of a carry trade"}]
+        }
+    )
 
     dataset: Symbol = Field(examples=["BTC"])
     frequencies: Frequencies

@@ -93,9 +93,9 @@ class RequestService:
         new = len(frequencies) - len(self._requests.undecided(account, dataset, frequencies))
         if new and self._requests.count_undecided(account, now) + new > policy.MAX_OPEN:
             raise TooManyOpen(limit=policy.MAX_OPEN)
+        granted_at = {g.frequency: g.created_at for g in self._grants.latest(account, dataset, frequencies)}
         for item in self._requests.latest(account, dataset, frequencies):
-            grant = self._grants.latest(account, dataset, item.frequency)
-            later = policy.reapply_after(item, grant.created_at if grant else None)
+            later = policy.reapply_after(item, granted_at.get(item.frequency))
             if later is not None and later > now:
                 raise Cooldown(frequency=item.frequency, reapply_after=instant_text(later))
 

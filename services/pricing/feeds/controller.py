@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from services.pricing.feeds.providers import Runs
 from services.pricing.feeds.schemas import JobQuery, RunList, RunOut, RunRequest
 from shared.pagination import cursors_of, cut, link_next
+from shared.principal import Caller
 
 router = APIRouter(prefix="/v1/jobs", tags=["Jobs"])
 
@@ -28,10 +29,10 @@ def list_runs(runs: Runs, query: Annotated[JobQuery, Query()], request: Request,
 
 
 @router.post("/{name}/run", status_code=202, summary="Run a job", operation_id="runJob")
-def run_job(name: str, runs: Runs, wanted: RunRequest | None = None) -> RunOut:
+def run_job(name: str, runs: Runs, caller: Caller, wanted: RunRequest | None = None) -> RunOut:
     """Make a run due; the scheduler takes it within a second, and `GET /v1/jobs` shows how it ends.
 
-    `backfill-market-caps` is for a day: today is observed now, a day that was missed comes from the source's own
-    history. A run that was done already is done again; one that is under way is left alone.
+    `backfill-market-caps` is for a day, whose market cap is that of 20:00 UTC: a day that was missed comes from the
+    source's own history. A run that was done already is done again; one that is under way is left alone.
     """
-    return RunOut.model_validate(dict(runs.request(name, wanted.date if wanted else None)))
+    return RunOut.model_validate(dict(runs.request(name, wanted.date if wanted else None, caller)))

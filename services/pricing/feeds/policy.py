@@ -14,6 +14,7 @@ BACKFILL = "backfill-market-caps"
 NAMES = (SYNC, BACKFILL)
 SNAPSHOT = time(20, tzinfo=UTC)
 DAY = timedelta(days=1)
+FIRST_DAY = date(2009, 1, 3)  # no coin is older
 
 
 def feeds(datasets: Iterable[OfferedDataset], source: str) -> list[Feed]:

@@ -9,9 +9,10 @@ from sqlalchemy import RowMapping, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from services.pricing.database import job_runs
-from shared.jobs import request_run
+from shared.jobs import at_rest, request_run
 
-AT_REST = ("due", "done", "partial", "failed")
+
+NOT_RUN_YET: dict[str, Any] = {"started_at": None, "finished_at": None, "counts": {}, "error": None}
 
 
 class RunRepository:
@@ -30,11 +31,9 @@ class RunRepository:
             query = query.where(position < before)
         return self._session.execute(query.limit(limit)).mappings().all()
 
-    def make_due(self, job: str, slot: datetime) -> RowMapping:
+    def make_due(self, job: str, slot: datetime, *, requested_by: str) -> RowMapping:
         """The run of this slot, due now; one that is under way is left alone."""
-        run_id = request_run(self._session, job_runs, job, slot)
-        again: dict[str, Any] = {"state": "due", "attempts": 0, "due_at": func.clock_timestamp()}
-        self._session.execute(
-            update(job_runs).where(job_runs.c.id == run_id, job_runs.c.state.in_(AT_REST)).values(again)
-        )
+        run_id = request_run(self._session, job_runs, job, slot, requested_by=requested_by)
+        again: dict[str, Any] = {"state": "due", "attempts": 0, "due_at": func.clock_timestamp(), **NOT_RUN_YET}
+        self._session.execute(update(job_runs).where(job_runs.c.id == run_id, at_rest(job_runs)).values(again))
         return self._session.execute(select(job_runs).where(job_runs.c.id == run_id)).mappings().one()

@@ -12,6 +12,7 @@ from services.pricing.feeds.errors import JobNotFound
 from services.pricing.feeds.repository import RunRepository
 from shared.clock import Clock
 from shared.errors import invalid
+from shared.principal import Principal
 
 
 class RunService:
@@ -26,16 +27,21 @@ class RunService:
         """At most `limit` runs, latest slot first."""
         return self._runs.page(job=job, before=before, limit=limit)
 
-    def request(self, name: str, day: date | None) -> RowMapping:
-        """Make a run due, again if it was done; raises JobNotFound, and InvalidInput for a day to come."""
-        return self._runs.make_due(name, slot_of(name, day, self._clock.now(self._session)))
+    def request(self, name: str, day: date | None, by: Principal) -> RowMapping:
+        """Make a run due, again if it was done; raises JobNotFound, and InvalidInput for a day that has no slot."""
+        slot = slot_of(name, day, self._clock.now(self._session))
+        return self._runs.make_due(name, slot, requested_by=str(by.account or by.name))
 
 
 def slot_of(name: str, day: date | None, now: datetime) -> datetime:
-    """The slot a run by hand is for; raises JobNotFound, and InvalidInput for a day to come."""
+    """The slot a run by hand is for; raises JobNotFound, and InvalidInput for a day that has no slot."""
     if name not in policy.NAMES:
         raise JobNotFound(jobs=list(policy.NAMES))
+    if name == policy.SYNC and day is not None:
+        raise invalid("body", "/date", "no date: sync-prices loads all that is missing")
+    if day is not None and day < policy.FIRST_DAY:
+        raise invalid("body", "/date", f"a day from {policy.FIRST_DAY} on")
     slot = policy.slot_for(name, day, now)
-    if slot > now or (day is not None and day > now.date()):
+    if slot > now:
         raise invalid("body", "/date", "a day that is not in the future; today's market cap is taken at 20:00 UTC")
     return slot

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared.pagination import Page
 from shared.wire import Input, Output
@@ -31,13 +31,14 @@ class JobQuery(Page):
 class RunRequest(Input):
     """Which day's run is wanted."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
     date: dt.date | None = Field(
         default=None,
         description=(
             "`backfill-market-caps`: the day; the newest whose 20:00 UTC has come, unless said. "
-            "`sync-prices` loads all that is missing."
+            "`sync-prices` takes none: it loads all that is missing."
         ),
-        examples=["2026-01-31"],
     )
 
 

@@ -13,7 +13,9 @@ class MarketCapQuery(Range):
     """The query of market capitalisations: a day belongs to the range if its first instant does."""
 
     limit: int = Field(default=100, ge=1, le=500, description="At most this many rows.")
-    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.", max_length=1000)
+    cursor: str | None = Field(
+        default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000
+    )
 
 
 class MarketCapOut(Output):

@@ -83,7 +83,7 @@ STATES = [
 def test_every_state_has_its_name_and_only_a_running_grant_allows(
     state: str, grant: Grant | None, items: list[RequestItem]
 ) -> None:
-    access = access_of(grant, items, T0 + 10 * DAY)
+    access = access_of([grant] if grant else [], items, T0 + 10 * DAY)
     assert (access.state, access.allowed) == (state, state == "active")
 
 
@@ -92,10 +92,10 @@ def test_every_state_has_its_name_and_only_a_running_grant_allows(
     [(T0 - MS, False), (T0, True), (T0 + DAY - MS, True), (T0 + DAY, False), (T0 + DAY + MS, False)],
 )
 def test_a_grant_allows_from_its_start_up_to_its_end(at: datetime, allowed: bool) -> None:
-    assert access_of(a_grant(0, 1), [], at).allowed is allowed
+    assert access_of([a_grant(0, 1)], [], at).allowed is allowed
 
 
 def test_a_refusal_says_from_when_one_may_ask_again_unless_a_rule_refused() -> None:
-    by_ops, by_rule = (access_of(None, [an_item("refused", 9, by=by)], T0 + 10 * DAY) for by in ("ops", "rule"))
+    by_ops, by_rule = (access_of([], [an_item("refused", 9, by=by)], T0 + 10 * DAY) for by in ("ops", "rule"))
     assert by_ops.reapply_after == T0 + 10 * DAY
     assert by_rule.reapply_after is None

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from services.pricing.database import job_runs
 from services.pricing.feeds.jobs import jobs
@@ -41,9 +41,18 @@ def test_a_run_by_hand_is_due_and_then_done(service: Service, settings: PricingS
 def test_a_run_under_way_is_left_alone(service: Service) -> None:
     run = service.post(RUN).json()
     with service.database.transaction() as session:
-        session.execute(update(job_runs).values(state="running", attempts=1))
+        lease = func.clock_timestamp() + timedelta(minutes=15)
+        session.execute(update(job_runs).values(state="running", attempts=1, due_at=lease))
     again = service.post(RUN).json()
     assert (again["id"], again["state"], again["attempts"]) == (run["id"], "running", 1)
+
+
+def test_a_run_whose_process_died_can_be_asked_for_again(service: Service) -> None:
+    run = service.post(RUN).json()
+    with service.database.transaction() as session:
+        session.execute(update(job_runs).values(state="running", attempts=30, due_at=func.clock_timestamp()))
+    again = service.post(RUN).json()
+    assert (again["id"], again["state"], again["attempts"]) == (run["id"], "due", 0)
 
 
 @pytest.mark.parametrize("body", [None, {}])
@@ -63,6 +72,9 @@ def test_without_a_date_the_run_is_for_the_newest_slot_or_now(service: Service, 
         ("/v1/jobs/make-money/run", None, 404, "job-not-found"),
         (RUN, {"date": "2999-01-01"}, 422, "invalid-input"),
         ("/v1/jobs/sync-prices/run", {"date": "2999-01-01"}, 422, "invalid-input"),
+        ("/v1/jobs/sync-prices/run", {"date": "2026-01-31"}, 422, "invalid-input"),
+        ("/v1/jobs/backfill-market-caps/run", {"date": "2009-01-02"}, 422, "invalid-input"),
+        ("/v1/jobs/backfill-market-caps/run", {"date": "0001-01-01"}, 422, "invalid-input"),
         (RUN, {"date": "tomorrow"}, 422, "invalid-input"),
         (RUN, {"day": "2026-01-31"}, 422, "invalid-input"),
     ],
