@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from services.pricing.database import job_runs
 from shared.jobs import at_rest, request_run
 
-
 NOT_RUN_YET: dict[str, Any] = {"started_at": None, "finished_at": None, "counts": {}, "error": None}
 
 
