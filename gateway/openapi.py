@@ -16,13 +16,18 @@ Crypto price datasets: see what is on offer, ask for access, and read prices onc
 **Where to begin.** `GET /v1/datasets` needs no key. With a key, `GET /v1/me` says who you are,
 `POST /v1/access-requests` asks for a dataset, and `GET /v1/datasets/{symbol}/prices` reads it.
 
-**The key** goes into the header `X-API-Key`, and nowhere else. On this page: *Authorize*.
-An admin makes keys with `POST /v1/api-keys`.
+**The key** goes into the header `X-API-Key`, and nowhere else. On this page: *Authorize*, which also says where a key
+comes from.
 
 **Refusals** are `application/problem+json` (RFC 9457): `code` is stable, `detail` says what to do, and `request_id`,
 also in the header `X-Request-Id` of every answer, is what to quote when asking for help.
+An address that does not exist is 404 `not-found`; every operation shows its own refusals, code by code.
 
 **Lists** come in pages: follow `next_cursor`, or the `Link` header, until it is null. HEAD works wherever GET does.
+"""
+WHERE_FROM = """\
+The first start makes a key for each role and writes them into `keys.json` in its home (`.tickgate` unless set); with
+containers, the bootstrap prints them. An admin makes more with `POST /v1/api-keys`.
 """
 TAGS = {
     "Catalog": "What is on offer.",
@@ -33,8 +38,17 @@ TAGS = {
     "Notifications": "What happened to one's requests and grants.",
     "Accounts": "Who comes to the vendor.",
     "Jobs": "What runs by itself, and running it now.",
-    "Account": "Who the caller is.",
+    "Me": "Who the caller is.",
     "API keys": "Who may come in, and in which role.",
+}
+OPEN_TO_ALL = "Needs no key."
+JOBS = ("sync-prices", "backfill-market-caps")
+VALUES = {
+    "symbol": ("BTC", "The dataset's symbol."),
+    "frequency": ("1h", "One of the dataset's frequencies."),
+    "id": ("0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11", "Its id."),
+    "key": ("4fK2mZq81x", "The key's id: the part of the key between `tg_live_` and the next underscore."),
+    "name": (JOBS[0], "The job."),
 }
 Document = dict[str, Any]
 
@@ -46,6 +60,7 @@ def merge(routes: Iterable[Route], documents: Mapping[str, Document]) -> Documen
     for route in routes:
         operation = _find(route, documents)
         paths.setdefault(route.path, {})[route.method.lower()] = _public(route, operation)
+    responses = refusals.responses()
     tags = dict.fromkeys(tag for item in paths.values() for operation in item.values() for tag in operation["tags"])
     return {
         "openapi": "3.1.0",
@@ -54,9 +69,11 @@ def merge(routes: Iterable[Route], documents: Mapping[str, Document]) -> Documen
         "tags": [{"name": tag, "description": TAGS.get(tag, tag)} for tag in tags],
         "paths": paths,
         "components": {
-            "schemas": {**used([paths], documents.values()), **refusals.SCHEMAS},
-            "responses": refusals.responses(),
-            "securitySchemes": {SCHEME: {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
+            "schemas": used([paths, responses], [*documents.values(), {"components": {"schemas": refusals.SCHEMAS}}]),
+            "responses": responses,
+            "securitySchemes": {
+                SCHEME: {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": WHERE_FROM}
+            },
         },
     }
 
@@ -74,14 +91,33 @@ def _find(route: Route, documents: Mapping[str, Document]) -> dict[str, Any]:
 def _public(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
     """The operation as the public sees it: who may call it, and every refusal as a problem."""
     own = {status: answer for status, answer in operation["responses"].items() if not _is_framework(answer)}
-    roles = "Open to everyone." if route.is_open else f"Roles: {', '.join(route.roles)}."
+    if "parameters" in operation:
+        operation = {**operation, "parameters": [_exemplified(p) for p in operation["parameters"]]}
     return {
         **operation,
         "tags": operation.get("tags") or [route.service.capitalize()],
-        "description": f"{operation.get('description', '')}\n\n{roles}".strip(),
+        "description": _description(route, operation),
         "security": [] if route.is_open else [{SCHEME: []}],
         "responses": dict(sorted({**refusals.refusals_of(route, operation), **own}.items())),
     }
+
+
+def _description(route: Route, operation: dict[str, Any]) -> str:
+    """What the service says, and who may call it, said once."""
+    text = operation.get("description", "").replace(OPEN_TO_ALL, "").strip()
+    who = OPEN_TO_ALL if route.is_open else f"Roles: {', '.join(route.roles)}."
+    return f"{text}\n\n{who}".strip()
+
+
+def _exemplified(parameter: dict[str, Any]) -> dict[str, Any]:
+    """A path parameter with a value to begin with; whatever the query takes is left to the caller."""
+    if parameter["in"] != "path" or parameter["name"] not in VALUES:
+        return parameter
+    schema = parameter["schema"]
+    value, description = VALUES["key" if parameter["name"] == "id" and "format" not in schema else parameter["name"]]
+    if parameter["name"] == "name":
+        schema = {**schema, "enum": list(JOBS)}
+    return {"description": description, **parameter, "schema": schema, "example": value}
 
 
 def _is_framework(answer: dict[str, Any]) -> bool:
@@ -91,4 +127,6 @@ def _is_framework(answer: dict[str, Any]) -> bool:
 
 def _info() -> dict[str, Any]:
     licence = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
-    return {"title": "Tickgate", "version": __version__, "description": DESCRIPTION, "license": licence}
+    contact = {"name": "The people who run this Tickgate"}
+    about = {"title": "Tickgate", "version": __version__, "description": DESCRIPTION}
+    return {**about, "contact": contact, "license": licence}

@@ -17,7 +17,7 @@ internal = APIRouter(prefix="/internal/accounts", include_in_schema=False)
 SCOPE = "api-keys"
 
 
-@router.get("/me", tags=["Account"], summary="Show who I am", operation_id="getMe")
+@router.get("/me", tags=["Me"], summary="Show who I am", operation_id="getMe")
 def get_me(keys: Keys, caller: Caller) -> Me:
     """The account, its role, and the key that this call was made with."""
     return keys.me(caller)

@@ -1,16 +1,32 @@
 """The merged OpenAPI document."""
 
-from typing import Any
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any, get_args
 
 import pytest
 
+import gateway as gateway_package
+import services as services_package
 from gateway.components import references, renamed, used
+from gateway.keys.schemas import NewApiKey
 from gateway.openapi import merge
-from gateway.routes import OPEN, OPS, Route
+from gateway.refusals import OWN_REFUSALS
+from gateway.routes import OPEN, OPS, ROUTES, Route
+from services.catalog.datasets.schemas import DatasetChange, NewDataset
+from services.entitlements.access.service import DETAILS
+from services.entitlements.decisions.schemas import Decision
+from services.entitlements.direct_grants.schemas import DirectGrant
+from services.entitlements.grants.schemas import Revocation
+from services.entitlements.requests.schemas import NewRequest
+from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
+from shared.errors import Problem
 from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
+BODIES = (NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, RunRequest, NewApiKey)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +54,9 @@ def test_it_is_openapi_31_about_us(document: Document) -> None:
     assert (document["info"]["title"], document["info"]["version"]) == ("Tickgate", __version__)
     assert "X-API-Key" in document["info"]["description"]
     assert document["servers"] == [{"url": "/"}]
-    schemes = {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
-    assert document["components"]["securitySchemes"] == schemes
+    scheme = document["components"]["securitySchemes"]["ApiKey"]
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "X-API-Key")
+    assert "keys.json" in scheme["description"]
 
 
 def test_it_has_the_rows_operations_and_no_other(document: Document) -> None:
@@ -79,9 +96,112 @@ def test_no_reference_dangles_and_no_component_is_idle(document: Document) -> No
 
 def test_refusals_are_problems_never_the_frameworks(document: Document) -> None:
     assert "HTTPValidationError" not in str(document)
-    for name, answer in document["components"]["responses"].items():
-        schema = answer["content"]["application/problem+json"]["schema"]
-        assert (name, schema) == (name, {"$ref": "#/components/schemas/Problem"})
+    for name, status, answer in refused(document):
+        content = answer["content"]["application/problem+json"]
+        assert (name, content["schema"]) == (name, {"$ref": "#/components/schemas/Problem"})
+        assert content["examples"]
+        for code, example in content["examples"].items():
+            problem = example["value"]
+            assert (name, problem["code"], str(problem["status"])) == (name, code, status)
+            assert {"type", "title", "detail", "instance", "request_id"} <= set(problem)
+            assert ("errors" in problem) is (status == "422")
+
+
+def refused(document: Document) -> Iterator[tuple[str, str, Document]]:
+    """Every refusal in the document: whose, its status, the answer."""
+    for (_, path), operation in operations(document).items():
+        for status, answer in operation["responses"].items():
+            if status >= "4":
+                shared = answer.get("$ref", "").rpartition("/")[2]
+                yield path, status, document["components"]["responses"][shared] if shared else answer
+
+
+@pytest.fixture(scope="module")
+def whole() -> Document:
+    """The document with every row, made without starting anything."""
+    modules = {"catalog": "services.catalog.main", "entitlements": "services.entitlements.main"}
+    modules |= {"pricing": "services.pricing.main", "keys": "gateway.keys.main"}
+    return merge(ROUTES, {name: import_module(module).app.openapi() for name, module in modules.items()})
+
+
+def told_codes(document: Document, operation_id: str) -> set[tuple[int, str]]:
+    """The codes that an operation shows, with their statuses."""
+    found = next(o for o in operations(document).values() if o["operationId"] == operation_id)
+    contents = [answer.get("content", {}).get("application/problem+json", {}) for answer in found["responses"].values()]
+    examples = [example["value"] for content in contents for example in content.get("examples", {}).values()]
+    return {(example["status"], example["code"]) for example in examples}
+
+
+def test_every_refusal_of_the_services_is_documented(whole: Document) -> None:
+    shown = {(e["value"]["status"], code) for code, e in every_example(whole)}
+    for package in (services_package, gateway_package):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith(".errors"):
+                kinds = vars(import_module(module.name)).values()
+                problems = [k for k in kinds if isinstance(k, type) and issubclass(k, Problem) and k.status < 500]
+                own = [kind for kind in problems if kind.__module__ == module.name]
+                assert {(kind.status, kind.code) for kind in own} <= shown
+
+
+def every_example(part: Any) -> Iterator[tuple[str, Any]]:
+    """The problems that are shown anywhere, by code."""
+    children = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    if isinstance(part, dict) and "application/problem+json" in part:
+        yield from part["application/problem+json"].get("examples", {}).items()
+    for child in children:
+        yield from every_example(child)
+
+
+def test_every_row_with_refusals_of_its_own_exists(whole: Document) -> None:
+    assert set(OWN_REFUSALS) <= {operation["operationId"] for operation in operations(whole).values()}
+    assert {(404, "dataset-not-found"), (410, "retired")} <= told_codes(whole, "listPrices")
+    assert {(409, "nothing-to-request"), (409, "cooldown"), (429, "too-many-open")} <= told_codes(
+        whole, "createAccessRequest"
+    )
+    assert {(409, "already-decided"), (403, "self-decision")} <= told_codes(whole, "decideAccessRequest")
+
+
+@pytest.mark.parametrize("path", ["/v1/datasets/{symbol}/prices", "/v1/datasets/{symbol}/market-caps"])
+def test_a_denied_read_is_documented_with_its_remedy(whole: Document, path: str) -> None:
+    content = whole["paths"][path]["get"]["responses"]["403"]["content"]["application/problem+json"]
+    names = [choice["$ref"].rpartition("/")[2] for choice in content["schema"]["anyOf"]]
+    assert names == ["Denied", "Problem"]
+    assert {"never-requested", "role-not-allowed"} <= set(content["examples"])
+    schema = whole["components"]["schemas"]["Denied"]["allOf"][1]
+    assert set(DETAILS) <= set(schema["properties"]["code"]["enum"])
+    denied = {code: e["value"] for code, e in content["examples"].items() if code != "role-not-allowed"}
+    for problem in denied.values():
+        assert set(schema["required"]) <= set(problem)
+
+
+def test_every_body_shows_an_example_that_it_takes(whole: Document) -> None:
+    models = {model.__name__: model for model in BODIES}
+    named = {r.rpartition("/")[2] for o in operations(whole).values() for r in every_reference(o.get("requestBody"))}
+    assert named == set(models)
+    for name, model in models.items():
+        examples = whole["components"]["schemas"][name]["examples"]
+        assert [model.model_validate(example) for example in examples]
+
+
+def test_what_a_form_sends_by_itself_can_be_answered(whole: Document) -> None:
+    prices = operations(whole)["GET", "/v1/datasets/{symbol}/prices"]
+    limit = next(parameter for parameter in prices["parameters"] if parameter["name"] == "limit")
+    assert "default" not in limit["schema"]
+    for operation in operations(whole).values():
+        for parameter in operation.get("parameters", []):
+            assert parameter["in"] != "path" or parameter["example"]
+            assert parameter["description"]
+    name = operations(whole)["POST", "/v1/jobs/{name}/run"]["parameters"][0]
+    assert name["schema"]["enum"] == list(get_args(JobName))
+    assert name["example"] in name["schema"]["enum"]
+
+
+def test_who_may_call_is_said_once(whole: Document) -> None:
+    for operation in operations(whole).values():
+        text = operation["description"]
+        assert text.count("Needs no key.") + text.count("Roles: ") == 1
+    assert {"Me", "Accounts"} <= {tag["name"] for tag in whole["tags"]}
+    assert "Account" not in {tag["name"] for tag in whole["tags"]}
 
 
 def service(schema: Document, **more: Document) -> Document:

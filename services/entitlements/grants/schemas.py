@@ -46,10 +46,10 @@ class Revocation(Input):
 class GrantsQuery(Page):
     """Which grants."""
 
-    status: GrantStatus | None = None
+    status: GrantStatus | None = Field(default=None, description="Only those that are this now.")
     account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
-    dataset: Symbol | None = None
-    frequency: Frequency | None = None
+    dataset: Symbol | None = Field(default=None, description="Only those on this dataset.")
+    frequency: Frequency | None = Field(default=None, description="Only those on this frequency.")
     ending_before: Instant | None = Field(default=None, description="Only those that end before this instant.")
 
 

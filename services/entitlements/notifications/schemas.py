@@ -27,7 +27,10 @@ class NotificationOut(Output):
     )
     created_at: datetime
     read_at: datetime | None
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(
+        description="What it is about; depends on `type`.",
+        examples=[{"request": "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11", "dataset": "BTC"}],
+    )
 
 
 class NotificationList(Output):

@@ -53,7 +53,7 @@ class RequestsQuery(Page):
     """Which requests."""
 
     status: RequestStatus | None = Field(default=None, description="`pending`: at least one item is undecided.")
-    dataset: Symbol | None = None
+    dataset: Symbol | None = Field(default=None, description="Only those for this dataset.")
     account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
 
 

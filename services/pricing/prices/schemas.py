@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic.config import JsonDict
 
 from shared.wire import Input, Instant, Output
 
@@ -65,21 +64,15 @@ class Range(Input):
         return end
 
 
-def _without_default(schema: JsonDict) -> None:
-    """A form would send it, and so cut a csv that is meant whole."""
-    schema.pop("default", None)
-
-
 class PriceQuery(Range):
     """The query of a price read."""
 
     frequency: Frequency = Field(description="1h, 1d, or 1mo: calendar months in UTC, computed from 1d.")
     limit: int = Field(
-        default=1000,
+        default_factory=lambda: 1000,  # not in OpenAPI: a form would send it, and so cut a csv that is meant whole
         ge=1,
         le=10_000,
         description="At most this many rows. json: 1000 unless given; csv: the whole range unless given.",
-        json_schema_extra=_without_default,
     )
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000
