@@ -119,7 +119,7 @@ def rotate_key(
     epilog=f"For other leak scanners, the shape is {PATTERN}; the last six characters are a checksum of the rest.",
 )
 def check_keys(
-    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Lines on standard input, if left out.")] = None,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Lines on standard input, if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find our API keys in a text, by their shape and checksum; exit 1 if there is one. Asks no database.
