@@ -1,9 +1,10 @@
 """An operator's chores: migrate, seed, keys, jobs, import. Each takes `--json` for machines."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args
 from uuid import UUID
@@ -20,7 +21,7 @@ from cli.containers import write_secrets
 from cli.environment import migrate_given, operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
 from cli.settings import BootstrapSettings, OperatorSettings
-from gateway.keys.policy import is_usable
+from gateway.keys.policy import PATTERN, find_keys, is_usable
 from gateway.keys.schemas import ApiKeyOut, Role
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
@@ -36,7 +37,7 @@ from shared.database import Database
 from shared.wire import Line
 
 chores = typer.Typer(add_completion=False)
-keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
+keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, rotate, revoke; and find leaked ones.")
 jobs = typer.Typer(no_args_is_help=True, help="Scheduled jobs, run by hand.")
 imports = typer.Typer(no_args_is_help=True, help="Load history from files.")
 chores.add_typer(keys, name="keys")
@@ -141,6 +142,42 @@ def _state(key: ApiKeyOut, now: datetime) -> str:
     return "active" if is_usable(expires_at=key.expires_at, revoked_at=None, now=now) else "expired"
 
 
+@keys.command("rotate")
+def rotate_key(
+    id_: Annotated[str, typer.Argument(metavar="ID")],
+    overlap: Annotated[
+        int, typer.Option("--overlap-seconds", min=0, max=604_800, help="For how long the old key still works.")
+    ] = 86_400,
+    as_json: AsJson = False,
+) -> None:
+    """Make the key that takes this one's place; it is shown this once."""
+    key = _with_keys(lambda service, _now: service.rotate(id_, overlap=timedelta(seconds=overlap), by=OPERATOR))
+    _show(key.model_dump(mode="json"), as_json=as_json)
+
+
+@keys.command(
+    "check",
+    epilog=f"For other leak scanners, the shape is {PATTERN}; the last six characters are a checksum of the rest.",
+)
+def check_keys(
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Lines on standard input, if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find our API keys in a text, by their shape and checksum; exit 1 if there is one. Asks no database.
+
+    Only the ids are printed, never a key. A wrong checksum is no key of ours: a made-up or mistyped one.
+    """
+    if text is None and sys.stdin.isatty():
+        raise typer.BadParameter("a text, or lines on standard input", param_hint="TEXT")
+    found = _found_keys(sys.stdin.buffer if text is None else text.encode(errors="replace").splitlines())
+    if as_json or found:
+        _show(found, as_json=as_json)
+    else:
+        console.print("Nothing here has the shape of a key.")
+    if any(one["checksum"] == "right" for one in found):
+        raise typer.Exit(1)
+
+
 @keys.command("revoke")
 def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Refuse a key from now on."""
@@ -210,6 +247,14 @@ def import_prices_command(
     _show({"dataset": dataset, "frequency": frequency, **counts}, as_json=as_json)
 
 
+def _found_keys(lines: Iterable[bytes]) -> list[dict[str, str | int]]:
+    return [
+        {"line": number, "column": key.column, "id": key.id, "checksum": "right" if key.is_right else "wrong"}
+        for number, line in enumerate(lines, start=1)
+        for key in find_keys(line.decode("latin-1"))  # a key is ASCII, whatever stands around it
+    ]
+
+
 def _progress() -> Progress:
     """Shown to a person; nothing is said where nobody looks."""
     errors = Console(stderr=True)
@@ -222,7 +267,7 @@ def _with_keys(act: Callable[[KeyService, datetime], T]) -> T:
         settings = KeysSettings.load()
         with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
             clock = DatabaseClock()
-            return act(KeyService(session, clock, KeySecrets(settings.key_pepper)), clock.now(session))
+            return act(KeyService(session, clock, KeySecrets.under(settings)), clock.now(session))
 
 
 def _show(content: Any, *, as_json: bool = False) -> None:

@@ -10,7 +10,7 @@ import pytest
 import gateway as gateway_package
 import services as services_package
 from gateway.components import references, renamed, used
-from gateway.keys.schemas import NewApiKey
+from gateway.keys.schemas import NewApiKey, Rotation
 from gateway.openapi import merge
 from gateway.refusals import OWN_REFUSALS
 from gateway.routes import OPEN, OPS, ROUTES, Route
@@ -26,7 +26,7 @@ from shared.errors import Problem
 from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
-BODIES = (NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, RunRequest, NewApiKey)
+BODIES = (NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, RunRequest, NewApiKey, Rotation)
 
 
 @pytest.fixture(scope="module")
