@@ -1,8 +1,10 @@
 """An operator's chores: migrate, seed, keys, jobs, import. Each takes `--json` for machines."""
 
 import json
+import sys
+from collections.abc import Iterable
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -18,6 +20,7 @@ from cli.containers import write_secrets
 from cli.environment import migrate_given, operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
 from cli.settings import BootstrapSettings, OperatorSettings
+from gateway.keys.policy import PATTERN, find_keys
 from gateway.keys.schemas import Role
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
@@ -31,7 +34,7 @@ from shared.database import Database
 from shared.wire import Line
 
 chores = typer.Typer(add_completion=False)
-keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
+keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, rotate, revoke; and find leaked ones.")
 jobs = typer.Typer(no_args_is_help=True, help="Scheduled jobs, run by hand.")
 imports = typer.Typer(no_args_is_help=True, help="Load history from files.")
 chores.add_typer(keys, name="keys")
@@ -98,6 +101,42 @@ def list_keys(as_json: AsJson = False) -> None:
     _show(rows, as_json=as_json)
 
 
+@keys.command("rotate")
+def rotate_key(
+    id_: Annotated[str, typer.Argument(metavar="ID")],
+    overlap: Annotated[
+        int, typer.Option("--overlap-seconds", min=0, max=604_800, help="For how long the old key still works.")
+    ] = 86_400,
+    as_json: AsJson = False,
+) -> None:
+    """Make the key that takes this one's place; it is shown this once."""
+    key = _with_keys(lambda service: service.rotate(id_, overlap=timedelta(seconds=overlap), by=OPERATOR))
+    _show(key.model_dump(mode="json"), as_json=as_json)
+
+
+@keys.command(
+    "check",
+    epilog=f"For other leak scanners, the shape is {PATTERN}; the last six characters are a checksum of the rest.",
+)
+def check_keys(
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Lines on standard input, if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find our API keys in a text, by their shape and checksum; exit 1 if there is one. Asks no database.
+
+    Only the ids are printed, never a key. A wrong checksum is no key of ours: a made-up or mistyped one.
+    """
+    if text is None and sys.stdin.isatty():
+        raise typer.BadParameter("a text, or lines on standard input", param_hint="TEXT")
+    found = _found_keys(sys.stdin.buffer if text is None else text.encode(errors="replace").splitlines())
+    if as_json or found:
+        _show(found, as_json=as_json)
+    else:
+        console.print("Nothing here has the shape of a key.")
+    if any(one["checksum"] == "right" for one in found):
+        raise typer.Exit(1)
+
+
 @keys.command("revoke")
 def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Refuse a key from now on."""
@@ -155,6 +194,14 @@ def import_prices_command(
     _show({"dataset": dataset, "frequency": frequency, **counts}, as_json=as_json)
 
 
+def _found_keys(lines: Iterable[bytes]) -> list[dict[str, str | int]]:
+    return [
+        {"line": number, "column": key.column, "id": key.id, "checksum": "right" if key.is_right else "wrong"}
+        for number, line in enumerate(lines, start=1)
+        for key in find_keys(line.decode("latin-1"))  # a key is ASCII, whatever stands around it
+    ]
+
+
 def _progress() -> Progress:
     """Shown to a person; nothing is said where nobody looks."""
     errors = Console(stderr=True)
@@ -165,7 +212,7 @@ def _with_keys(act: Any) -> Any:
     with operator_environment(OperatorSettings.load()):
         settings = KeysSettings.load()
         with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
-            return act(KeyService(session, DatabaseClock(), KeySecrets(settings.key_pepper)))
+            return act(KeyService(session, DatabaseClock(), KeySecrets.under(settings)))
 
 
 def _show(content: Any, *, as_json: bool) -> None:

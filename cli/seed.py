@@ -40,7 +40,7 @@ def seed_datasets(settings: CatalogSettings) -> None:
 def seed_keys(settings: KeysSettings, file: Path, roles: Collection[str] | None = None) -> None:
     """Make a key for each role, or for `roles` only, and write them to `file`; where keys exist, nothing happens."""
     with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
-        keys = KeyService(session, DatabaseClock(), KeySecrets(settings.key_pepper))
+        keys = KeyService(session, DatabaseClock(), KeySecrets.under(settings))
         if keys.count() > 0:
             return
         wanted = [(role, name) for role, name in ACCOUNTS if roles is None or role in roles]

@@ -9,6 +9,7 @@ from gateway.keys.errors import InvalidKey, MissingKey
 from gateway.keys.policy import KeyParts, parse
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
+from gateway.keys.uses import KeyUses
 from gateway.routes import Route
 from shared.clock import DatabaseClock
 from shared.database import Database
@@ -24,6 +25,7 @@ class Guard:
     def __init__(self, database: Database, secrets: KeySecrets) -> None:
         self._database = database
         self._secrets = secrets
+        self._uses = KeyUses()
 
     async def admit(self, scope: Scope, route: Route) -> Principal:
         """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed.
@@ -39,7 +41,7 @@ class Guard:
 
     def _look_up(self, key: KeyParts) -> Principal:
         with self._database.transaction() as session:
-            return KeyService(session, DatabaseClock(), self._secrets).authenticate(key)
+            return KeyService(session, DatabaseClock(), self._secrets, self._uses).authenticate(key)
 
 
 def _presented(scope: Scope) -> KeyParts:

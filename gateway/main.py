@@ -73,7 +73,7 @@ async def _open(settings: GatewaySettings, routes: tuple[Route, ...], stack: Asy
     return Door(
         pages=_pages(services, merge(routes, documents)),
         matcher=Matcher(routes),
-        guard=Guard(database, KeySecrets(settings.key_pepper)),
+        guard=Guard(database, KeySecrets.under(settings)),
         forwarder=Forwarder(services, signer, parameters_of(routes, documents)),
     )
 

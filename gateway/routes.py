@@ -53,4 +53,5 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/api-keys", "keys", ADMIN),
     Route("GET", "/v1/api-keys/{id}", "keys", ADMIN),
     Route("DELETE", "/v1/api-keys/{id}", "keys", ADMIN),
+    Route("POST", "/v1/api-keys/{id}/rotate", "keys", ADMIN),
 )

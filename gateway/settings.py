@@ -1,17 +1,47 @@
 """What the gateway's processes are told."""
 
-from pydantic import Field
+from typing import Annotated
 
-from shared.settings import ServiceSettings, Settings
+from pydantic import Field, PositiveInt, StringConstraints, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
-PEPPER = "Keys are stored as a digest under this secret; whoever changes it without a second one revokes all keys."
+from shared.settings import PrivateKey, ServiceSettings, Settings
+
+PEPPER_LENGTH = 16
+SAME_VERSION = "holds the version of TICKGATE_KEY_PEPPER; raise TICKGATE_KEY_PEPPER_VERSION with every new pepper"
 
 
-class KeysSettings(ServiceSettings):
+class PepperSettings(Settings):
+    """The secrets under which keys are digested: the present one, and the others that digests may still be under.
+
+    To change the pepper: move the old one into `KEY_PEPPERS_OLD` under its version, and set the new one with a higher
+    version. Each key is digested anew when it is next used. Where several replicas run, first make the new pepper known
+    to all of them, under its version in `KEY_PEPPERS_OLD`, and only then the present one.
+    """
+
+    key_pepper: str = Field(
+        min_length=PEPPER_LENGTH,
+        description="Keys are stored as a digest under this secret; changed without keeping the old one, all are void.",
+    )
+    key_pepper_version: int = Field(
+        default=1, ge=1, description="The number of TICKGATE_KEY_PEPPER; one more with every new pepper."
+    )
+    key_peppers_old: dict[PositiveInt, Annotated[str, StringConstraints(min_length=PEPPER_LENGTH)]] = Field(
+        default_factory=dict, description='JSON: version -> pepper, {"1": "..."}: others that keys may still be under.'
+    )
+
+    @field_validator("key_peppers_old")
+    @classmethod
+    def _other_versions(cls, value: dict[int, str], info: ValidationInfo) -> dict[int, str]:
+        if info.data.get("key_pepper_version") in value:
+            raise ValueError(SAME_VERSION)
+        return value
+
+
+class KeysSettings(PepperSettings, ServiceSettings):
     """What the service of accounts and API keys is told."""
 
     gateway_database_url: str = Field(min_length=1, description="PostgreSQL, as the gateway's app role.")
-    key_pepper: str = Field(min_length=16, description=PEPPER)
 
     @property
     def database(self) -> str:
@@ -19,12 +49,11 @@ class KeysSettings(ServiceSettings):
         return self.gateway_database_url
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(PepperSettings):
     """What the door is told: where its keys are, how it signs, and where each service is."""
 
     gateway_database_url: str = Field(min_length=1, description="PostgreSQL, as the gateway's app role.")
-    key_pepper: str = Field(min_length=16, description=PEPPER)
-    identity_private_key: str = Field(min_length=1, description="The gateway's Ed25519 key (PEM).")
+    identity_private_key: PrivateKey = Field(min_length=1, description="The gateway's Ed25519 key (PEM).")
     keys_url: str = Field(default="asgi://gateway.keys.main", description="Where the keys' service is.")
     catalog_url: str = Field(default="asgi://services.catalog.main", description="Where the catalog is.")
     entitlements_url: str = Field(default="asgi://services.entitlements.main", description="Where entitlements are.")

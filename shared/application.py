@@ -47,6 +47,8 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
 async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack: AsyncExitStack) -> None:
     """Put what requests need on `app.state`, to be closed with the stack."""
     settings.require_api_secrets()
+    if module.neighbours:
+        settings.require_signing_key()
     app.state.settings = settings
     app.state.database = Database(settings.database)
     stack.callback(app.state.database.close)

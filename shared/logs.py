@@ -1,10 +1,13 @@
 """Logs: one JSON line per event on standard error, with the request id where there is one."""
 
 import logging
+import re
 import sys
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+KEY = re.compile(r"(tg_live_[0-9A-Za-z]{10}_)[0-9A-Za-z]{1,43}(_[0-9A-Za-z]{1,6})?")
 
 
 def configure_logs(process: str, *, level: str = "info") -> None:
@@ -26,7 +29,7 @@ def configure_logs(process: str, *, level: str = "info") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 named,
-                structlog.processors.JSONRenderer(default=str),
+                _masked,
             ],
         )
     )
@@ -39,3 +42,9 @@ def configure_logs(process: str, *, level: str = "info") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _masked(logger: object, method: str, event: EventDict) -> str:
+    """The line as JSON without the secrets of API keys: somebody may send one as a path, or an error may quote one."""
+    line = structlog.processors.JSONRenderer(default=str)(logger, method, event)
+    return KEY.sub(r"\1***", str(line))

@@ -33,6 +33,7 @@ def main(module: Module, app: ASGIApp) -> None:
     if role != "api" and role not in ROLES:
         sys.exit(f"usage: python -m services.{module.name} api|{'|'.join(ROLES)}")
     settings = settings_or_exit(module.settings)
+    _require_secrets(module, settings, role)
     configure_logs(f"{module.name}-{role}", level=settings.log_level)
     if role == "api":
         serve(app, host=settings.host, port=settings.port)
@@ -46,6 +47,17 @@ def settings_or_exit(kind: type[Kind]) -> Kind:
     """The settings from the environment; the process ends with the lines that say what is missing."""
     try:
         return kind.load()
+    except SettingsMissing as error:
+        sys.exit(str(error))
+
+
+def _require_secrets(module: Module, settings: ServiceSettings, role: str) -> None:
+    """End the process with the line that says which secret this role lacks."""
+    try:
+        if role == "api":
+            settings.require_api_secrets()
+        if module.neighbours and role in ("api", "scheduler"):
+            settings.require_signing_key()
     except SettingsMissing as error:
         sys.exit(str(error))
 

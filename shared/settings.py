@@ -1,10 +1,14 @@
 """Settings from the environment: `TICKGATE_<NAME>`, or `TICKGATE_<NAME>_FILE` naming a file that holds the value."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -15,6 +19,30 @@ NO_JSON = "this is not JSON"
 
 class SettingsMissing(Exception):
     """A setting is missing or unusable; the message names it, one line each."""
+
+
+def _private_key(value: str) -> str:
+    return _key_or_refused(value, lambda pem: load_pem_private_key(pem, password=None), Ed25519PrivateKey)
+
+
+def _public_key(value: str) -> str:
+    return _key_or_refused(value, load_pem_public_key, Ed25519PublicKey)
+
+
+def _key_or_refused(value: str, load: Callable[[bytes], object], kind: type) -> str:
+    if not value:
+        return value  # whoever needs one says so
+    try:
+        fits = isinstance(load(value.encode()), kind)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        fits = False
+    if not fits:
+        raise ValueError(f"not an {kind.__name__} in PEM form")
+    return value
+
+
+PrivateKey = Annotated[str, AfterValidator(_private_key)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 
 
 class FileSource(PydanticBaseSettingsSource):
@@ -87,8 +115,10 @@ class Settings(BaseSettings):
 class ServiceSettings(Settings):
     """What a service's processes are told; each service names its own database in `database`."""
 
-    identity_private_key: str = Field(default="", description="This process's Ed25519 key (PEM), to call others with.")
-    identity_public_keys: dict[str, list[str]] = Field(
+    identity_private_key: PrivateKey = Field(
+        default="", description="This process's Ed25519 key (PEM), to call others with."
+    )
+    identity_public_keys: dict[str, list[PublicKey]] = Field(
         default_factory=dict, description="Issuer -> its Ed25519 public keys (PEM)."
     )
     cursor_secret: str = Field(default="", description="Signs page cursors; at least 16 characters.")
@@ -102,6 +132,11 @@ class ServiceSettings(Settings):
             missing.append(f"{PREFIX}CURSOR_SECRET: at least {SECRET_LENGTH} characters are required")
         if missing:
             raise SettingsMissing("\n".join(missing))
+
+    def require_signing_key(self) -> None:
+        """Raises SettingsMissing for what only a process that calls other services needs."""
+        if not self.identity_private_key:
+            raise SettingsMissing(f"{PREFIX}IDENTITY_PRIVATE_KEY: the key to sign calls with is required")
 
     @property
     def database(self) -> str:

@@ -1,14 +1,24 @@
 """Accounts and keys over HTTP: who am I, the admins' keys, and what our own services ask."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
 from gateway.keys.providers import Keys
-from gateway.keys.schemas import AccountOut, AccountsQuery, ApiKeyList, ApiKeyOut, Me, NewApiKey, NewApiKeyOut, Position
+from gateway.keys.schemas import (
+    AccountOut,
+    AccountsQuery,
+    ApiKeyList,
+    ApiKeyOut,
+    Me,
+    NewApiKey,
+    NewApiKeyOut,
+    Position,
+    Rotation,
+)
 from shared.pagination import Page, cursors_of, cut, link_next
 from shared.principal import Caller
 
@@ -59,8 +69,38 @@ def get_api_key(id: str, keys: Keys) -> ApiKeyOut:  # noqa: A002 - the public na
     "/api-keys/{id}", tags=["API keys"], status_code=204, summary="Revoke an API key", operation_id="revokeApiKey"
 )
 def revoke_api_key(id: str, keys: Keys, caller: Caller) -> None:  # noqa: A002 - the public name of the parameter
-    """Refuse the key from now on. Doing it again changes nothing; the last usable admin key stays."""
+    """Refuse the key from now on. Doing it again changes nothing.
+
+    An admin key stays (409 `last-admin`) unless another one is left that is not rotated and lasts another day, or as
+    long as this one.
+    """
     keys.revoke(id, caller)
+
+
+@router.post(
+    "/api-keys/{id}/rotate",
+    tags=["API keys"],
+    status_code=201,
+    summary="Rotate an API key",
+    operation_id="rotateApiKey",
+)
+def rotate_api_key(
+    id: str,  # noqa: A002 - the public name of the parameter
+    keys: Keys,
+    caller: Caller,
+    response: Response,
+    rotation: Rotation | None = None,
+) -> NewApiKeyOut:
+    """Make the key that takes this one's place; both work until `overlap_seconds` are over, a day if left out.
+
+    The new key is in this answer and nowhere else, ever: keep it. It ends when the old one would have ended; rotating
+    extends nothing. A key is rotated once (409 `already-rotated`), and not when it is revoked or expired
+    (409 `key-not-usable`). The old one may still be revoked before the overlap ends.
+    """
+    overlap = timedelta(seconds=(rotation or Rotation()).overlap_seconds)
+    made = keys.rotate(id, overlap=overlap, by=caller)
+    response.headers["Location"] = f"/v1/api-keys/{made.id}"
+    return made
 
 
 @internal.get("")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CHAR, CheckConstraint, Column
+from sqlalchemy import CHAR, CheckConstraint, Column, ForeignKey
 from sqlmodel import Field
 
 from gateway.database import Base
@@ -23,7 +23,10 @@ class Account(Base, table=True):
 
 
 class ApiKey(Base, table=True):
-    """A key, of which only a digest is kept; usable until it expires or is revoked."""
+    """A key, of which only a digest is kept; usable until it expires or is revoked.
+
+    A rotated key names its one `successor`, and expires when their overlap ends.
+    """
 
     __tablename__ = "api_keys"
 
@@ -34,3 +37,6 @@ class ApiKey(Base, table=True):
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    successor: str | None = Field(
+        default=None, sa_column=Column(CHAR(10), ForeignKey("gateway.api_keys.id"), unique=True)
+    )

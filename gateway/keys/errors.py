@@ -40,6 +40,18 @@ class NameTaken(Problem):
 
 
 class LastAdmin(Problem):
-    """This is the last usable admin key; make another one before revoking it."""
+    """No other admin key would last; make another one, or rotate this one, before revoking it."""
+
+    status = 409
+
+
+class KeyNotUsable(Problem):
+    """This key is revoked or expired, so nothing can take its place; make a new one with POST /v1/api-keys."""
+
+    status = 409
+
+
+class AlreadyRotated(Problem):
+    """This key was rotated already; `successor` is the id of the key that took its place."""
 
     status = 409

@@ -13,7 +13,7 @@ from shared.clock import DatabaseClock
 
 def _keys(session: Transaction, request: Request) -> KeyService:
     settings: KeysSettings = request.app.state.settings
-    return KeyService(session, DatabaseClock(), KeySecrets(settings.key_pepper))
+    return KeyService(session, DatabaseClock(), KeySecrets.under(settings))
 
 
 Keys = Annotated[KeyService, Depends(_keys)]

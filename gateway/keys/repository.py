@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -13,7 +13,7 @@ from gateway.keys.entities import Account, ApiKey
 from gateway.keys.schemas import ApiKeyOut, Position
 
 ADMIN_LOCK = 7_205_760
-USE_RECORDED_EVERY = timedelta(minutes=1)
+RECORD_EVERY = timedelta(minutes=1)
 
 
 class KeyRepository:
@@ -58,33 +58,54 @@ class KeyRepository:
             query = query.where(place > after)
         return [_described(key, account) for key, account in self._session.execute(query)]
 
-    def credential(self, key_id: str) -> tuple[ApiKey, Account, datetime] | None:
-        """What deciding about a key takes, in one statement: its row, its account and the database's time."""
-        query = _with_account().add_columns(func.clock_timestamp()).where(col(ApiKey.id) == key_id)
-        row = self._session.execute(query).first()
-        return None if row is None else (row[0], row[1], row[2])
+    def credential(self, key_id: str) -> tuple[ApiKey, Account] | None:
+        """What deciding about a key takes: its row and its account, if there is one."""
+        row = self._session.execute(_with_account().where(col(ApiKey.id) == key_id)).first()
+        return None if row is None else (row[0], row[1])
 
-    def record_use(self, key: ApiKey, now: datetime) -> None:
-        """Note that the key was used: at most one UPDATE a minute, and never backwards."""
-        due = now - USE_RECORDED_EVERY
-        if key.last_used_at is not None and key.last_used_at > due:
-            return
-        stale = (col(ApiKey.last_used_at).is_(None)) | (col(ApiKey.last_used_at) <= due)
-        use = update(ApiKey).where(col(ApiKey.id) == key.id, stale).values(last_used_at=now)
-        self._session.execute(use.execution_options(synchronize_session=False))
+    def credential_to_change(self, key_id: str) -> tuple[ApiKey, Account] | None:
+        """The same as it stands now, and as it stays until this transaction ends: twins wait here."""
+        query = _with_account().where(col(ApiKey.id) == key_id).with_for_update(of=ApiKey, key_share=True)
+        row = self._session.execute(query.execution_options(populate_existing=True)).first()
+        return None if row is None else (row[0], row[1])
+
+    def record_use(self, key_id: str, now: datetime) -> bool:
+        """Note a use unless one was noted within the minute; never backwards, and never waiting for a lock."""
+        last = col(ApiKey.last_used_at)
+        return self._update_if_free(key_id, last.is_(None) | (last <= now - RECORD_EVERY), last_used_at=now)
+
+    def last_used_at(self, key_id: str) -> datetime | None:
+        """The last use that was noted."""
+        return self._session.execute(select(col(ApiKey.last_used_at)).where(col(ApiKey.id) == key_id)).scalar()
+
+    def renew_digest(self, key_id: str, *, old: str, new: str) -> bool:
+        """Replace a digest that is still the old one; never waiting for a lock, as the next use can do it as well."""
+        return self._update_if_free(key_id, col(ApiKey.digest) == old, digest=new)
+
+    def _update_if_free(self, key_id: str, condition: ColumnElement[bool], **values: object) -> bool:
+        free = select(col(ApiKey.id)).where(col(ApiKey.id) == key_id, condition)
+        free = free.with_for_update(key_share=True, skip_locked=True)
+        change = update(ApiKey).where(col(ApiKey.id).in_(free)).values(**values).returning(col(ApiKey.id))
+        return self._session.execute(change.execution_options(synchronize_session=False)).first() is not None
+
+    def give_way(self, key: ApiKey, *, successor: str, ends_at: datetime) -> None:
+        """Let a key end in favour of another one."""
+        key.successor, key.expires_at = successor, ends_at
+        self._session.flush()
 
     def lock_admins(self) -> None:
         """Let one transaction at a time decide whether an admin key may go."""
         self._session.execute(select(func.pg_advisory_xact_lock(ADMIN_LOCK)))
 
-    def usable_admins(self, now: datetime, *, without: str) -> int:
-        """How many other admin keys open the door at this instant."""
+    def lasting_admins(self, now: datetime, *, without: str, until: datetime) -> int:
+        """How many other admin keys open the door now and until that instant, rotated ones left out."""
         query = (
             select(func.count())
             .select_from(ApiKey)
             .join(Account, col(ApiKey.account) == col(Account.id))
             .where(col(Account.role) == "admin", col(ApiKey.id) != without, col(ApiKey.revoked_at).is_(None))
-            .where(col(ApiKey.expires_at).is_(None) | (col(ApiKey.expires_at) > now))
+            .where(col(ApiKey.successor).is_(None))
+            .where(_lasts(now, until))
         )
         return self._session.execute(query).scalar_one()
 
@@ -96,6 +117,11 @@ class KeyRepository:
     def count(self) -> int:
         """How many keys were ever made."""
         return self._session.execute(select(func.count()).select_from(ApiKey)).scalar_one()
+
+
+def _lasts(now: datetime, until: datetime) -> ColumnElement[bool]:
+    expires_at = col(ApiKey.expires_at)
+    return expires_at.is_(None) | ((expires_at > now) & (expires_at >= until))
 
 
 def _with_account() -> Select[ApiKey, Account]:

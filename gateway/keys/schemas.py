@@ -46,6 +46,19 @@ class NewApiKey(Input):
         return self
 
 
+class Rotation(Input):
+    """How long both keys work."""
+
+    overlap_seconds: int = Field(
+        default=86_400,
+        ge=0,
+        le=604_800,
+        strict=True,
+        description="For how long the old key still works; 0: it is refused at once.",
+        examples=[86_400],
+    )
+
+
 class ApiKeyOut(Output):
     """A key without its secret."""
 
@@ -57,6 +70,9 @@ class ApiKeyOut(Output):
     expires_at: Instant | None = EXPIRES
     revoked_at: Instant | None = Field(default=None, description="Since when it is refused.", examples=[None])
     last_used_at: Instant | None = Field(default=None, description="To the minute.", examples=["2026-05-04T09:30:00Z"])
+    successor: str | None = Field(
+        default=None, description="The id of the key that took its place when it was rotated.", examples=[None]
+    )
 
 
 class ApiKeyList(Output):

@@ -1,7 +1,7 @@
-"""What can be done with accounts and keys: make, list, revoke, and tell who holds one."""
+"""What can be done with accounts and keys: make, list, rotate, revoke, and tell who holds one."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -9,11 +9,20 @@ from sqlalchemy.orm import Session
 
 from gateway.database import audit_events
 from gateway.keys.entities import Account, ApiKey
-from gateway.keys.errors import AccountNotFound, ApiKeyNotFound, InvalidKey, LastAdmin, NameTaken
-from gateway.keys.policy import KeyParts, is_usable
-from gateway.keys.repository import KeyRepository
+from gateway.keys.errors import (
+    AccountNotFound,
+    AlreadyRotated,
+    ApiKeyNotFound,
+    InvalidKey,
+    KeyNotUsable,
+    LastAdmin,
+    NameTaken,
+)
+from gateway.keys.policy import KeyParts, end_of_overlap, is_usable, must_outlast
+from gateway.keys.repository import RECORD_EVERY, KeyRepository
 from gateway.keys.schemas import AccountOut, ApiKeyOut, Me, NewApiKeyOut, OwnKey, Position, Role
 from gateway.keys.secrets import KeySecrets
+from gateway.keys.uses import KeyUses
 from shared import audit
 from shared.clock import Clock
 from shared.errors import NotFound, invalid
@@ -22,24 +31,39 @@ from shared.principal import Principal
 
 
 class KeyService:
-    """The use cases of accounts and keys, in the caller's transaction."""
+    """The use cases of accounts and keys, in the caller's transaction; `uses` is what one process shares."""
 
-    def __init__(self, session: Session, clock: Clock, secrets: KeySecrets) -> None:
+    def __init__(self, session: Session, clock: Clock, secrets: KeySecrets, uses: KeyUses | None = None) -> None:
         self._session = session
         self._clock = clock
         self._secrets = secrets
+        self._uses = uses or KeyUses()
         self._keys = KeyRepository(session)
 
     def authenticate(self, parts: KeyParts) -> Principal:
         """Who holds this key; raises InvalidKey, for an unknown id at the same cost as for a wrong secret."""
         found = self._keys.credential(parts.id)
-        if not self._secrets.matches(parts.secret, found and found[0].digest) or found is None:
+        verdict = self._secrets.verify(parts.secret, found and found[0].digest)
+        if not verdict.is_right or found is None:
             raise InvalidKey
-        key, account, now = found
+        key, account = found
+        now = self._clock.now(self._session)
         if not is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now):
             raise InvalidKey
-        self._keys.record_use(key, now)
+        if verdict.renewed:
+            self._keys.renew_digest(key.id, old=key.digest, new=verdict.renewed)
+        if key.last_used_at is None or now - key.last_used_at >= RECORD_EVERY:
+            self.record_use(key.id)
         return Principal(role=cast("Role", account.role), name=account.name, account=account.id, key=key.id)
+
+    def record_use(self, key_id: str) -> None:
+        """Note that a key is used: one UPDATE a minute for each key, whoever else does the same at this moment."""
+        if not self._uses.claim(key_id):
+            return
+        now = self._clock.now(self._session)
+        last = now if self._keys.record_use(key_id, now) else self._keys.last_used_at(key_id)
+        if last is not None:
+            self._uses.settle(key_id, age=now - last)
 
     def create(self, *, name: str, role: Role, by: Principal, expires_at: datetime | None = None) -> NewApiKeyOut:
         """Make an account and its first key, which is shown this once; raises NameTaken."""
@@ -63,12 +87,33 @@ class KeyService:
             raise ApiKeyNotFound
         return key
 
+    def rotate(self, key_id: str, *, overlap: timedelta, by: Principal) -> NewApiKeyOut:
+        """Make the one key that takes this one's place, shown this once; the old one ends with the overlap.
+
+        The new key ends when the old one would have. Raises ApiKeyNotFound, AlreadyRotated, KeyNotUsable.
+        """
+        found = self._keys.credential_to_change(key_id)
+        if found is None:
+            raise ApiKeyNotFound
+        key, account = found
+        now = self._clock.now(self._session)
+        if key.revoked_at is None and key.successor is not None:
+            raise AlreadyRotated(successor=key.successor)
+        if not is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now):
+            raise KeyNotUsable
+        made = self._add_key(account, key.expires_at, now, by)
+        ends_at = end_of_overlap(now=now, overlap=overlap, expires_at=key.expires_at)
+        self._keys.give_way(key, successor=made.id, ends_at=ends_at)
+        told = {"account": str(account.id), "successor": made.id, "expires_at": ends_at.isoformat()}
+        self._record(by, "api-key.rotated", key_id, **told)
+        return made
+
     def revoke(self, key_id: str, by: Principal) -> None:
         """Refuse a key from now on; once more changes nothing. Raises ApiKeyNotFound, LastAdmin."""
         self._keys.lock_admins()
         key, now = self.find(key_id), self._clock.now(self._session)
         usable = is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now)
-        if key.role == "admin" and usable and not self._keys.usable_admins(now, without=key_id):
+        if key.role == "admin" and usable and not self._leaves_an_admin(key, now):
             raise LastAdmin
         if self._keys.revoke(key_id, now):
             self._record(by, "api-key.revoked", key_id, account=str(key.account))
@@ -111,6 +156,10 @@ class KeyService:
         self._record(by, "api-key.created", key.id, account=str(account.id), role=account.role)
         shown = {"name": account.name, "role": account.role, "key": minted.text}
         return NewApiKeyOut.model_validate({**key.model_dump(), **shown})
+
+    def _leaves_an_admin(self, key: ApiKeyOut, now: datetime) -> bool:
+        until = must_outlast(now=now, expires_at=key.expires_at)
+        return self._keys.lasting_admins(now, without=key.id, until=until) > 0
 
     def _record(self, by: Principal, action: str, key_id: str, **data: str) -> None:
         audit.record(self._session, audit_events, actor=by, action=action, subject=key_id, data=data)

@@ -62,6 +62,15 @@ def test_a_key_is_made_listed_and_revoked(world: World, env: dict[str, str]) -> 
     assert _status(world, made["key"]) == 401
 
 
+def test_a_key_is_rotated(world: World, env: dict[str, str]) -> None:
+    old = _json("keys", "create", "Nora", "--role", "quant", env=env)
+    new = _json("keys", "rotate", old["id"], "--overlap-seconds", "60", env=env)
+    assert [_status(world, key["key"]) for key in (old, new)] == [200, 200]
+    last = _json("keys", "rotate", new["id"], "--overlap-seconds", "0", env=env)
+    assert [_status(world, key["key"]) for key in (old, new, last)] == [200, 401, 200]
+    assert "was rotated already" in _refused("keys", "rotate", old["id"], env=env)
+
+
 def test_a_key_is_shown_whole_to_a_person_too(world: World, env: dict[str, str]) -> None:
     result = tickgate("keys", "create", "Grace, of the desk with a rather long name", "--role", "quant", env=env)
     shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if len(line.split(maxsplit=1)) == 2)

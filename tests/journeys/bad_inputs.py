@@ -87,6 +87,7 @@ OPERATIONS = (
     Operation("POST", "/v1/api-keys", "admin", (), KEY, ("name", "role"), ("name",)),
     Operation("GET", "/v1/api-keys/{id}", "admin", (("id", "0000000000"),)),
     Operation("DELETE", "/v1/api-keys/{id}", "admin", (("id", "0000000000"),)),
+    Operation("POST", "/v1/api-keys/{id}/rotate", "admin", (("id", "0000000000"),), {"overlap_seconds": 60}),
 )
 
 

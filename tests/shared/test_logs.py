@@ -17,6 +17,8 @@ with structlog.contextvars.bound_contextvars(request_id="mine"):
     logging.getLogger("library").warning("theirs %s", 2)
     logging.getLogger("httpx").info("https://host/?apiKey=secret")
     structlog.get_logger("ours").debug("too quiet")
+    key = "tg_live_4fK2mZq81x_" + "s" * 43 + "_0aB9zZ"
+    structlog.get_logger("ours").info("masked", path=f"/v1/{key}", odd=[key + key[:40]])
     try:
         raise LookupError("two\\nlines")
     except LookupError:
@@ -35,9 +37,16 @@ def lines() -> list[dict[str, Any]]:
 def test_every_line_is_json_with_process_request_level_and_time() -> None:
     logged = lines()
 
-    assert [line["event"] for line in logged] == ["ours", "theirs 2", "failed"]
+    assert [line["event"] for line in logged] == ["ours", "theirs 2", "masked", "failed"]
     assert {line["process"] for line in logged} == {"catalog-api"}
     assert {line["request_id"] for line in logged} == {"mine"}
-    assert [line["level"] for line in logged] == ["info", "warning", "error"]
+    assert [line["level"] for line in logged] == ["info", "warning", "info", "error"]
     assert all(line["timestamp"].endswith("Z") for line in logged)
-    assert "LookupError" in logged[2]["exception"]
+    assert "LookupError" in logged[3]["exception"]
+
+
+def test_of_a_key_only_the_id_is_left() -> None:
+    masked = lines()[2]
+
+    assert masked["path"] == "/v1/tg_live_4fK2mZq81x_***"
+    assert "sss" not in str(masked)

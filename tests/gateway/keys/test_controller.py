@@ -1,5 +1,7 @@
 """Accounts and keys over HTTP, through the door; and what our own services ask."""
 
+from datetime import datetime, timedelta
+
 import httpx
 import pytest
 
@@ -33,7 +35,8 @@ def test_a_key_is_made_used_listed_and_revoked(gateway: Running) -> None:
     headers = {"X-API-Key": body["key"]}
     assert gateway.call("GET", "/v1/me", headers=headers).json()["account"] == body["account"]
     shown = gateway.call("GET", f"/v1/api-keys/{body['id']}", role="admin").json()
-    assert set(shown) == {"id", "account", "name", "role", "created_at", "expires_at", "revoked_at", "last_used_at"}
+    times = {"created_at", "expires_at", "revoked_at", "last_used_at"}
+    assert set(shown) == {"id", "account", "name", "role", "successor", *times}
     assert shown["last_used_at"] is not None
     for _ in range(2):
         assert gateway.call("DELETE", f"/v1/api-keys/{body['id']}", role="admin").status_code == 204
@@ -88,6 +91,67 @@ def test_the_last_admin_key_and_an_unknown_one(gateway: Running) -> None:
     assert (last.status_code, last.json()["code"]) == (409, "last-admin")
     unknown = gateway.call("DELETE", "/v1/api-keys/nosuchkey0", role="admin")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "api-key-not-found")
+
+
+def rotate(gateway: Running, key_id: str, **options: object) -> httpx.Response:
+    return gateway.call("POST", f"/v1/api-keys/{key_id}/rotate", role="admin", **options)
+
+
+def status(gateway: Running, key: str) -> int:
+    return gateway.call("GET", "/v1/me", headers={"X-API-Key": key}).status_code
+
+
+@pytest.mark.parametrize("options", [{}, {"json": {}}, {"json": {"overlap_seconds": 604_800}}])
+def test_k5_a_key_is_rotated_and_both_work_for_a_while(gateway: Running, options: dict[str, object]) -> None:
+    old = add(gateway, name=f"rotated with {options}", role="quant").json()
+    made = rotate(gateway, old["id"], **options)
+    new = made.json()
+    assert (made.status_code, set(new)) == (201, set(old))
+    assert made.headers["location"] == f"/v1/api-keys/{new['id']}"
+    assert made.headers["cache-control"] == "no-store"
+    assert (new["account"], new["role"], new["expires_at"]) == (old["account"], "quant", None)
+    assert [status(gateway, key["key"]) for key in (old, new)] == [200, 200]
+    shown = gateway.call("GET", f"/v1/api-keys/{old['id']}", role="admin").json()
+    assert shown["successor"] == new["id"]
+    lasts = datetime.fromisoformat(shown["expires_at"]) - datetime.fromisoformat(new["created_at"])
+    wanted = options.get("json", {}).get("overlap_seconds", 86_400)  # type: ignore[attr-defined]
+    assert lasts == timedelta(seconds=wanted)
+    again = rotate(gateway, old["id"])
+    assert (again.status_code, again.json()["code"], again.json()["successor"]) == (409, "already-rotated", new["id"])
+
+
+def test_k5_without_an_overlap_the_old_key_is_refused_at_once(gateway: Running) -> None:
+    old = add(gateway, name="Gwen", role="quant").json()
+    new = rotate(gateway, old["id"], json={"overlap_seconds": 0}).json()
+    assert [status(gateway, key["key"]) for key in (old, new)] == [401, 200]
+
+
+def test_k5_a_revoked_key_is_not_rotated(gateway: Running) -> None:
+    made = add(gateway, name="Hugo", role="quant").json()
+    gateway.call("DELETE", f"/v1/api-keys/{made['id']}", role="admin")
+    refused = rotate(gateway, made["id"])
+    assert (refused.status_code, refused.json()["code"]) == (409, "key-not-usable")
+    unknown = rotate(gateway, "nosuchkey0")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "api-key-not-found")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"overlap_seconds": wrong} for wrong in (-1, 604_801, 1.5, "60", True, None)] + [{"overlap": 60}, [], "60"],
+)
+def test_what_is_no_overlap_rotates_nothing(gateway: Running, body: object) -> None:
+    refused = rotate(gateway, gateway.keys["quant"].split("_")[2], json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid-input")
+    assert gateway.call("GET", "/v1/me", role="quant").json()["key"]["expires_at"] is None
+
+
+def test_an_admin_may_rotate_its_own_key(gateway: Running) -> None:
+    with key_service(gateway.stores) as service:
+        own = service.create(name="Ida", role="admin", by=CLI)
+    headers = {"X-API-Key": own.key}
+    new = gateway.call("POST", f"/v1/api-keys/{own.id}/rotate", headers=headers).json()
+    assert status(gateway, new["key"]) == 200
+    assert gateway.call("DELETE", f"/v1/api-keys/{new['id']}", role="admin").status_code == 204
 
 
 def test_our_services_ask_for_accounts_on_the_inner_port(gateway: Running, key_pair: tuple[str, str]) -> None:

@@ -1,10 +1,24 @@
 """What a key looks like, and when it is usable."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.keys.policy import KeyParts, base62, is_usable, parse, render
+from gateway.keys.policy import (
+    PATTERN,
+    RESERVE,
+    SHAPE,
+    Found,
+    KeyParts,
+    base62,
+    end_of_overlap,
+    find_keys,
+    is_usable,
+    must_outlast,
+    parse,
+    render,
+)
 
 PARTS = KeyParts(id="4fK2mZq81x", secret="a" * 42 + "Z")
 KEY = render(PARTS)
@@ -69,3 +83,46 @@ def test_base62(number: int, text: str) -> None:
 )
 def test_a_key_is_usable_until_its_end(expires_at: datetime | None, revoked_at: datetime | None, usable: bool) -> None:
     assert is_usable(expires_at=expires_at, revoked_at=revoked_at, now=NOW) is usable
+
+
+WRONG = KEY[:-1] + ("0" if KEY[-1] != "0" else "1")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("", []),
+        ("tg_live_", []),
+        (KEY[:-1], []),
+        (KEY, [Found(1, "4fK2mZq81x", is_right=True)]),
+        (f'key = "{KEY}";', [Found(8, "4fK2mZq81x", is_right=True)]),
+        (f"x_{KEY}y", [Found(3, "4fK2mZq81x", is_right=True)]),
+        (WRONG, [Found(1, "4fK2mZq81x", is_right=False)]),
+        (f"{WRONG} {KEY}", [Found(1, "4fK2mZq81x", is_right=False), Found(71, "4fK2mZq81x", is_right=True)]),
+        (f"{KEY}{KEY}", [Found(1, "4fK2mZq81x", is_right=True), Found(70, "4fK2mZq81x", is_right=True)]),
+    ],
+)
+def test_keys_are_found_in_a_text(line: str, found: list[Found]) -> None:
+    assert list(find_keys(line)) == found
+
+
+def test_the_published_pattern_is_the_shape() -> None:
+    assert re.sub(r"[()]", "", SHAPE.pattern) == PATTERN
+    assert re.fullmatch(PATTERN, KEY)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "expires_at", "end"),
+    [(0 * MS, None, NOW), (MS, None, NOW + MS), (2 * MS, NOW + MS, NOW + MS), (MS, NOW + 2 * MS, NOW + MS)],
+)
+def test_an_overlap_ends_with_the_old_key_at_the_latest(
+    overlap: timedelta, expires_at: datetime | None, end: datetime
+) -> None:
+    assert end_of_overlap(now=NOW, overlap=overlap, expires_at=expires_at) == end
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "until"), [(None, NOW + RESERVE), (NOW + 2 * RESERVE, NOW + RESERVE), (NOW + MS, NOW + MS)]
+)
+def test_another_admin_key_has_to_last_a_day_or_as_long(expires_at: datetime | None, until: datetime) -> None:
+    assert must_outlast(now=NOW, expires_at=expires_at) == until
