@@ -49,11 +49,24 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "404": ("NotFound", "There is no such thing, or it is not the caller's."),
     "409": ("Conflict", "The state of the thing does not allow this (any more)."),
     "413": ("TooLarge", "The body is larger than 64 KiB."),
+    "415": ("UnsupportedMediaType", "The body is not `application/json` in UTF-8."),
     "422": ("Invalid", "The request does not fit the operation; `errors` says where."),
+    "429": ("TooManyRequests", "The key or the address has made more requests than the limit allows."),
     "503": ("Unavailable", "A part that the answer needs is out of reach; nothing was changed."),
 }
 HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"description": "ApiKey.", "schema": {"type": "string", "examples": ["ApiKey"]}}},
+    "429": {
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "examples": ["17"]}},
+        "RateLimit": {
+            "description": "Requests left, and for how many seconds; on every answer that was counted.",
+            "schema": {"type": "string", "examples": ['"key";r=0;t=17']},
+        },
+        "RateLimit-Policy": {
+            "description": "The limit: so many requests in so many seconds.",
+            "schema": {"type": "string", "examples": ['"key";q=300000;w=60']},
+        },
+    },
     "503": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "examples": ["1"]}}},
 }
 
@@ -74,7 +87,9 @@ def refusals_of(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
         "404": "{" in route.path,
         "409": writes,
         "413": writes,
+        "415": writes,
         "422": True,
+        "429": True,
         "503": True,
     }
     statuses = [status for status, fits in fitting.items() if fits]

@@ -1,10 +1,21 @@
 """What the gateway's processes are told."""
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from gateway.limits import Quota
 from shared.settings import ServiceSettings, Settings
 
 PEPPER = "Keys are stored as a digest under this secret; whoever changes it without a second one revokes all keys."
+
+
+def _quota(text: str) -> str:
+    Quota.parse(text)
+    return text
+
+
+QuotaText = Annotated[str, AfterValidator(_quota)]
 
 
 class KeysSettings(ServiceSettings):
@@ -31,6 +42,13 @@ class GatewaySettings(Settings):
     pricing_url: str = Field(default="asgi://services.pricing.main", description="Where pricing is.")
     internal_port: int = Field(
         default=0, ge=0, le=65535, description="Serve the keys' service here too, for our own services; 0: do not."
+    )
+
+    rate_limit_key: QuotaText = Field(
+        default="300000/minute", description="Requests of one key: N/second, /minute or /hour; 0: no limit."
+    )
+    rate_limit_address: QuotaText = Field(
+        default="600000/minute", description="Requests of one client address, before its key is looked at; 0: no limit."
     )
 
     def url_of(self, service: str) -> str:
