@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import MethodRefused, TooManyRequests
+from gateway.errors import MethodRefused, TooManyRequests, UnknownProtocol
 from gateway.forward import Forwarder
 from gateway.guard import Guard
 from gateway.headers import bodiless, keyed
@@ -17,6 +17,7 @@ from gateway.limits import Limits, Standing, telling
 from gateway.matcher import Matcher
 from shared.errors import InternalError, Problem, TemporarilyUnavailable, problem_response
 
+SPOKEN = ("1.0", "1.1", "2")
 logger = structlog.get_logger(__name__)
 
 
@@ -54,6 +55,8 @@ class Door:
             await _refuse(error, scope, receive, answer)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        if scope["http_version"] not in SPOKEN:  # the parser takes 0.9 and what it does not know as well
+            raise UnknownProtocol
         path = scope["raw_path"].decode("latin-1")
         page = self._pages.get(path)
         if page is not None:

@@ -36,6 +36,12 @@ class UnsupportedMediaType(Problem):
     status = 415
 
 
+class UnknownProtocol(Problem):
+    """HTTP 1.0 or 1.1 is spoken here."""
+
+    status = 400
+
+
 class TooManyRequests(Problem):
     """More requests than the limit allows; `Retry-After` says in how many seconds there is room again."""
 
