@@ -1,7 +1,7 @@
 """K6: after all that people do with keys, right and wrong, no table, no Redis and no log holds one."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import httpx
@@ -37,7 +37,7 @@ def _remembered(url: str) -> Iterator[tuple[str, str]]:
 
 def _value(redis: Redis, name: bytes) -> object:
     kind = redis.type(name)
-    readers = {
+    readers: dict[bytes, Callable[[], object]] = {
         b"string": lambda: redis.get(name),
         b"list": lambda: redis.lrange(name, 0, -1),
         b"set": lambda: redis.smembers(name),
@@ -45,7 +45,7 @@ def _value(redis: Redis, name: bytes) -> object:
         b"hash": lambda: redis.hgetall(name),
         b"stream": lambda: redis.xrange(name),
     }
-    return readers[kind]() if kind in readers else None
+    return readers[kind]()
 
 
 def _logged(world: World) -> Iterator[tuple[str, str]]:
