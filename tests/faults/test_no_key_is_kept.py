@@ -37,7 +37,7 @@ def _remembered(url: str) -> Iterator[tuple[str, str]]:
 
 def _value(redis: Redis, name: bytes) -> object:
     kind = redis.type(name)
-    readers: dict[bytes, Callable[[], object]] = {
+    readers: dict[bytes | str, Callable[[], object]] = {
         b"string": lambda: redis.get(name),
         b"list": lambda: redis.lrange(name, 0, -1),
         b"set": lambda: redis.smembers(name),
