@@ -21,7 +21,7 @@ OWNER = (
 )
 APP = (
     "alter role {app} login password {password}",
-    "alter role {app} set statement_timeout = '2s'",
+    "alter role {app} set statement_timeout = '1500ms'",
     "alter role {app} set lock_timeout = '1s'",
     "alter role {app} set idle_in_transaction_session_timeout = '60s'",
     "grant connect on database {database} to {app}",

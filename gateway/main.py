@@ -15,11 +15,13 @@ from gateway.guard import Guard
 from gateway.headers import SafeHeaders
 from gateway.inner import serve_keys
 from gateway.keys.secrets import KeySecrets
+from gateway.limits import Limit, Limits, Quota
 from gateway.matcher import Matcher
 from gateway.openapi import merge, parameters_of
 from gateway.routes import ROUTES, Route
 from gateway.settings import GatewaySettings
 from gateway.surface import Document, Service, check_surface, read_surface
+from gateway.tally import adding_up
 from shared import identity
 from shared.correlation import Correlation
 from shared.database import Database
@@ -70,12 +72,20 @@ async def _open(settings: GatewaySettings, routes: tuple[Route, ...], stack: Asy
     signer = Signer(settings.identity_private_key, issuer=identity.GATEWAY)
     documents = await read_surface(services.values(), signer)
     check_surface(routes, documents)
+    limits = _limits(settings)
+    await stack.enter_async_context(adding_up(limits.on, settings.redis_url))
     return Door(
         pages=_pages(services, merge(routes, documents)),
         matcher=Matcher(routes),
         guard=Guard(database, KeySecrets.under(settings)),
         forwarder=Forwarder(services, signer, parameters_of(routes, documents)),
+        limits=limits,
     )
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    quotas = {"key": Quota.parse(settings.rate_limit_key), "address": Quota.parse(settings.rate_limit_address)}
+    return Limits(**{name: Limit(name, quota) for name, quota in quotas.items() if quota})
 
 
 def _pages(services: dict[str, Service], document: Document) -> dict[str, ASGIApp]:

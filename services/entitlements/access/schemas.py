@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from services.entitlements.grants.schemas import Frequency, Symbol
-from shared.wire import Input, Output
+from shared.wire import Output, Query
 
 
-class AccessQuery(Input):
+class AccessQuery(Query):
     """Which cell; without a frequency, any of the dataset's."""
 
     account: UUID

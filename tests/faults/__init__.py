@@ -1,0 +1,1 @@
+"""What comes out when a client is hostile or a part is away."""
