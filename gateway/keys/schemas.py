@@ -49,6 +49,8 @@ class NewApiKey(Input):
 class Rotation(Input):
     """How long both keys work."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_seconds": 86_400}]})
+
     overlap_seconds: int = Field(
         default=86_400,
         ge=0,

@@ -44,10 +44,13 @@ def test_a_quota_is_written_plainly(text: str, quota: Quota | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0/minute", "-1/minute", "5", "5 / minute", "5/day", "५/minute", "1e3/hour"])
-def test_anything_else_stops_the_start_with_one_line(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anything_else_stops_the_start_with_one_line(
+    text: str, key_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ValueError, match="a limit like 6000/minute"):
         Quota.parse(text)
-    for name, value in {"GATEWAY_DATABASE_URL": "x", "KEY_PEPPER": "x" * 16, "IDENTITY_PRIVATE_KEY": "x"}.items():
+    given = {"GATEWAY_DATABASE_URL": "x", "KEY_PEPPER": "x" * 16, "IDENTITY_PRIVATE_KEY": key_pair[0]}
+    for name, value in given.items():
         monkeypatch.setenv(f"TICKGATE_{name}", value)
     monkeypatch.setenv("TICKGATE_RATE_LIMIT_KEY", text)
     with pytest.raises(SettingsMissing, match=r"^TICKGATE_RATE_LIMIT_KEY: .*6000/minute[^\n]*$"):
