@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast, get_args
+from uuid import UUID
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -20,13 +21,15 @@ from cli.containers import write_secrets
 from cli.environment import migrate_given, operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
 from cli.settings import BootstrapSettings, OperatorSettings
-from gateway.keys.policy import PATTERN, find_keys
-from gateway.keys.schemas import Role
+from gateway.keys.policy import PATTERN, find_keys, is_usable
+from gateway.keys.schemas import ApiKeyOut, Role
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
 from gateway.settings import KeysSettings
 from services.catalog.settings import CatalogSettings
 from services.pricing.feeds.jobs import run_job
+from services.pricing.feeds.policy import BACKFILL
+from services.pricing.feeds.runs import slot_of
 from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
@@ -42,6 +45,12 @@ chores.add_typer(jobs, name="jobs")
 chores.add_typer(imports, name="import")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 console = Console(highlight=False)
+T = TypeVar("T")
+SHOWN = {"id", "name", "role"}
+DAY = (
+    "For backfill-market-caps: whose market cap, which is that of 20:00 UTC; the last day whose 20:00 has passed, "
+    "if left out. sync-prices takes none."
+)
 
 
 @chores.command("migrate")
@@ -56,13 +65,13 @@ def migrate_command() -> None:
     console.print("The database is up to date.")
 
 
-@chores.command("bootstrap")
+@chores.command("bootstrap", hidden=True)
 def bootstrap_command() -> None:
     """For containers: seed, wait for the gateway, and print where it is, the keys and four calls to try."""
     bootstrap(BootstrapSettings.load())
 
 
-@chores.command("secrets")
+@chores.command("secrets", hidden=True)
 def secrets_command(folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)]) -> None:
     """For containers: make the secrets that are missing, a folder for each process."""
     write_secrets(folder)
@@ -74,31 +83,63 @@ def seed_command() -> None:
     """Offer the first datasets and make the first keys, where there are none."""
     settings = OperatorSettings.load()
     with operator_environment(settings):
-        seed_datasets(CatalogSettings.load())
-        seed_keys(KeysSettings.load(), settings.home / "keys.json")
-        console.print(f"Seeded; the first keys are in {settings.home / 'keys.json'}.", soft_wrap=True)
+        datasets = seed_datasets(CatalogSettings.load())
+        roles = seed_keys(KeysSettings.load(), settings.home / "keys.json")
+    if datasets:
+        console.print(f"Offered: {', '.join(datasets)}.")
+    if roles:
+        console.print(f"Keys made: {', '.join(roles)}; they are in {settings.home / 'keys.json'}.", soft_wrap=True)
+    if not datasets and not roles:
+        console.print("Nothing was made: the datasets are offered and there are keys already.")
 
 
 @keys.command("create")
 def create_key(
-    name: str, role: Annotated[str, typer.Option(help="quant, ops or admin")], as_json: AsJson = False
+    name: Annotated[str | None, typer.Argument(help="The new account's name.")] = None,
+    role: Annotated[str | None, typer.Option(help="quant, ops or admin, for a new account.")] = None,
+    account: Annotated[UUID | None, typer.Option(metavar="ID", help="An account that exists, instead.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make an account with a key; the key is shown this once."""
-    if role not in ("quant", "ops", "admin"):
-        raise typer.BadParameter("quant, ops or admin", param_hint="--role")
-    try:
-        line = TypeAdapter(Line).validate_python(name)
-    except ValidationError as error:
-        raise typer.BadParameter(error.errors()[0]["msg"], param_hint="name") from None
-    key = _with_keys(lambda service: service.create(name=line, role=cast("Role", role), by=OPERATOR))
+    """Make an account (NAME, --role) with a key, or one more key of an --account; the key is shown this once."""
+    if account is None:
+        line, known = _name(name), _role(role)
+        key = _with_keys(lambda service, _now: service.create(name=line, role=known, by=OPERATOR))
+    elif name is None and role is None:
+        key = _with_keys(lambda service, _now: service.create_for(account, by=OPERATOR))
+    else:
+        raise typer.BadParameter("an account has its name and role already", param_hint="--account")
     _show(key.model_dump(mode="json"), as_json=as_json)
+
+
+def _role(text: str | None) -> Role:
+    if text not in get_args(Role):
+        raise typer.BadParameter("quant, ops or admin", param_hint="--role")
+    return cast("Role", text)
+
+
+def _name(text: str | None) -> str:
+    try:
+        return TypeAdapter(Line).validate_python(text)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"] if text is not None else "say NAME and --role, or --account"
+        raise typer.BadParameter(reason, param_hint="NAME") from None
 
 
 @keys.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """All keys, without their secrets."""
-    rows = [key.model_dump(mode="json") for key in _with_keys(lambda service: service.list())]
-    _show(rows, as_json=as_json)
+    """All keys, without their secrets; --json says more of each."""
+    found = _with_keys(lambda service, now: [(key, _state(key, now)) for key in service.list()])
+    if as_json:
+        _show([{**key.model_dump(mode="json"), "state": state} for key, state in found], as_json=True)
+        return
+    used = {key.id: f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never" for key, _ in found}
+    _show([{**key.model_dump(include=SHOWN), "state": state, "last used (UTC)": used[key.id]} for key, state in found])
+
+
+def _state(key: ApiKeyOut, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "active" if is_usable(expires_at=key.expires_at, revoked_at=None, now=now) else "expired"
 
 
 @keys.command("rotate")
@@ -110,7 +151,7 @@ def rotate_key(
     as_json: AsJson = False,
 ) -> None:
     """Make the key that takes this one's place; it is shown this once."""
-    key = _with_keys(lambda service: service.rotate(id_, overlap=timedelta(seconds=overlap), by=OPERATOR))
+    key = _with_keys(lambda service, _now: service.rotate(id_, overlap=timedelta(seconds=overlap), by=OPERATOR))
     _show(key.model_dump(mode="json"), as_json=as_json)
 
 
@@ -140,31 +181,38 @@ def check_keys(
 @keys.command("revoke")
 def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Refuse a key from now on."""
-    _with_keys(lambda service: service.revoke(id_, OPERATOR))
+    _with_keys(lambda service, _now: service.revoke(id_, OPERATOR))
     console.print(f"The key {id_} is revoked.")
 
 
 @jobs.command("run")
 def run_job_command(
     name: str,
-    day: Annotated[
-        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Whose slot; today's if left out.")
-    ] = None,
+    day: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help=DAY)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a job in the foreground: sync-prices or backfill-market-caps."""
+    """Run a job in the foreground: sync-prices (all that is missing) or backfill-market-caps (of a day)."""
     with (
         operator_environment(OperatorSettings.load()),
         _progress() as progress,
     ):
-        task = progress.add_task(name, total=None)
+        settings, task = PricingSettings.load(), progress.add_task(name, total=None)
+        meant = _day(settings, name, None if day is None else day.date())
         outcome = run_job(
-            PricingSettings.load(),
+            settings,
             name,
-            date=None if day is None else date(day.year, day.month, day.day),
+            date=meant,
             progress=lambda text: progress.update(task, description=f"{name}: {text}"),
         )
-    _show({"job": name, "partial": outcome.partial, "note": outcome.note, **outcome.counts}, as_json=as_json)
+    which = {"job": name} if meant is None else {"job": name, "day": meant.isoformat()}
+    _show({**which, "partial": outcome.partial, "note": outcome.note, **outcome.counts}, as_json=as_json)
+
+
+def _day(settings: PricingSettings, name: str, given: date | None) -> date | None:
+    """Which day's run is meant, by the database's clock; prices are not of a day."""
+    with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
+        slot = slot_of(name, given, DatabaseClock().now(session))
+    return slot.date() if name == BACKFILL else None
 
 
 @imports.command("prices")
@@ -172,11 +220,16 @@ def import_prices_command(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
     dataset: Annotated[str, typer.Option(help="The dataset's symbol, for example BTC.")],
     frequency: Annotated[str, typer.Option(help="1h or 1d; 1mo is computed.")],
-    column: Annotated[str | None, typer.Option(help="The price column, if not price_usd, price or close.")] = None,
-    replace: Annotated[bool, typer.Option(help="Drop a series of another source first.")] = False,
+    column: Annotated[
+        str | None, typer.Option(help="The price column; else the first of price_usd, price, close, open.")
+    ] = None,
+    replace: Annotated[bool, typer.Option(help="Drop whatever is stored of the series first.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Load a CSV with a header: timestamp (or time, date) and price. All of it or nothing."""
+    """Load a CSV with a header: a time (timestamp, time or date) and a price. All of it or nothing.
+
+    The first import or real sync of a series drops its sample, for good.
+    """
     with (
         operator_environment(OperatorSettings.load()),
         _progress() as progress,
@@ -208,14 +261,16 @@ def _progress() -> Progress:
     return Progress(console=errors, transient=True, disable=not errors.is_terminal)
 
 
-def _with_keys(act: Any) -> Any:
+def _with_keys(act: Callable[[KeyService, datetime], T]) -> T:
+    """Do something with the keys, in a transaction of its own; it is told the database's time too."""
     with operator_environment(OperatorSettings.load()):
         settings = KeysSettings.load()
         with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
-            return act(KeyService(session, DatabaseClock(), KeySecrets.under(settings)))
+            clock = DatabaseClock()
+            return act(KeyService(session, clock, KeySecrets.under(settings)), clock.now(session))
 
 
-def _show(content: Any, *, as_json: bool) -> None:
+def _show(content: Any, *, as_json: bool = False) -> None:
     """Print a row or rows, for a person or for a machine."""
     if as_json:
         typer.echo(json.dumps(content))

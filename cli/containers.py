@@ -5,10 +5,9 @@ import os
 import secrets
 from pathlib import Path
 
-from cli.settings import PREFIX, SCHEMAS
+from cli.settings import ISSUERS, PREFIX, SCHEMAS
 from shared.identity import new_key_pair
 
-ISSUERS = ("gateway", "entitlements", "pricing")
 DATABASE = "tickgate"
 REDIS_CONFIG = """\
 requirepass {password}

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cli.embedded.account import write_private
@@ -15,6 +16,15 @@ from cli.settings import PREFIX, SCHEMAS, OperatorSettings
 from shared.settings import SettingsMissing
 
 RUNNING = "running.json"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform that runs: the settings of its processes, and where each says that it is ready."""
+
+    pid: int
+    environment: dict[str, str]
+    ready: dict[str, str]
 
 
 class SettingsClash(Exception):
@@ -49,9 +59,9 @@ def migrate_given(settings: OperatorSettings) -> None:
 @contextmanager
 def operator_environment(settings: OperatorSettings) -> Iterator[None]:
     """The same for a chore's own process; beside a running `tickgate up`, that one's servers are used."""
-    running = _running(settings.home)
-    if running is not None and not settings.database_url:
-        os.environ.update(running)
+    beside = running(settings.home)
+    if beside is not None and not settings.database_url:
+        os.environ.update(beside.environment)
         yield
         return
     with environment(settings) as env:
@@ -60,23 +70,26 @@ def operator_environment(settings: OperatorSettings) -> Iterator[None]:
 
 
 @contextmanager
-def announced(home: Path, env: dict[str, str]) -> Iterator[None]:
-    """Let other commands find the platform that runs with these settings."""
+def announced(home: Path, env: Mapping[str, str], ready: Mapping[str, str]) -> Iterator[None]:
+    """Let other commands find the platform that runs with these settings, and its processes' ready URLs."""
     file = home / RUNNING
-    write_private(file, json.dumps({"pid": os.getpid(), "environment": env}))
+    write_private(file, json.dumps({"pid": os.getpid(), "environment": dict(env), "ready": dict(ready)}))
     try:
         yield
     finally:
         file.unlink(missing_ok=True)
 
 
-def _given() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
-
-
-def _running(home: Path) -> dict[str, str] | None:
+def running(home: Path) -> Running | None:
+    """The platform that runs with this home; what a killed one left behind does not count."""
     file = home / RUNNING
     if not file.exists():
         return None
     content = json.loads(file.read_text())
-    return dict(content["environment"]) if is_running(content["pid"]) else None
+    if not is_running(content["pid"]):
+        return None
+    return Running(content["pid"], dict(content["environment"]), dict(content.get("ready", {})))
+
+
+def _given() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import OperationalError
@@ -15,9 +16,11 @@ from cli.embedded.servers import EmbeddedServerError
 from cli.environment import SettingsClash
 from cli.migrate import MigrationFailed
 from cli.platform import PlatformFailed, PortTaken
+from cli.refusals import told
 from cli.settings import OperatorSettings
 from cli.up import up
 from services.pricing.prices.errors import ImportRefused
+from shared import __version__
 from shared.errors import Problem
 from shared.jobs import AlreadyRunning
 from shared.logs import configure_logs
@@ -33,15 +36,19 @@ EXPECTED = (
     GatewaySilent,
     ImportRefused,
     AlreadyRunning,
-    Problem,
 )
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The data vendor's platform, from one command.",
 )
 app.add_typer(chores)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tickgate {__version__}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -57,16 +64,20 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except EXPECTED as error:
-        sys.exit(" ".join([str(error), *_members(error)]))
+        sys.exit(str(error))
+    except Problem as problem:
+        sys.exit(told(problem))
     except OperationalError as error:
         sys.exit(f"The database does not answer: {' '.join(str(error.orig).split())}")
 
 
-def _members(error: Exception) -> list[str]:
-    """What a refusal says beside its message: lists, and what is wrong with which field."""
-    members = dict(error.members) if isinstance(error, Problem) else {}
-    fields = [f"{place['pointer'].strip('/')}: {place['message']}." for place in members.pop("errors", ())]
-    return fields + [f"{name}: {', '.join(value)}." for name, value in members.items() if isinstance(value, list)]
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """The data vendor's platform, from one command."""
 
 
 @app.command("up")
@@ -77,8 +88,11 @@ def up_command() -> None:
 
 @app.command("demo")
 def demo_command() -> None:
-    """Tell the whole story over HTTP, step by step, on a platform of its own; exit 1 if a step fails."""
-    sys.exit(0 if demo(OperatorSettings.load()) else 1)
+    """Tell the whole story over HTTP, step by step, on a platform of its own; exit 1 if a step fails.
+
+    TICKGATE_... settings are left aside: it always runs embedded, on the sample.
+    """
+    sys.exit(0 if demo() else 1)
 
 
 @app.command("doctor")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, make_url, text
@@ -76,10 +77,20 @@ def _owner(connection: Connection, schema: str) -> str:
     return str(owner or f"{connection.engine.url.database}_{schema}_owner")
 
 
-def _upgrade(connection: Connection, schema: str) -> None:
+def needed_revision(schema: str) -> str:
+    """The revision that this version wants a schema to be at."""
+    return str(ScriptDirectory.from_config(_config(schema)).get_current_head())
+
+
+def _config(schema: str) -> Config:
     config = Config(INI, ini_section=schema)
     config.set_main_option("script_location", str(INI.parent / "migrations"))
     config.set_main_option("version_locations", str(INI.parent / "migrations" / schema))
+    return config
+
+
+def _upgrade(connection: Connection, schema: str) -> None:
+    config = _config(schema)
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")

@@ -5,12 +5,18 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
 from cli.embedded.children import Child, free_port
+from cli.settings import PREFIX
+from gateway.settings import GatewaySettings, KeysSettings
+from services.catalog.settings import CatalogSettings
+from services.entitlements.settings import EntitlementsSettings
+from services.pricing.settings import PricingSettings
+from shared.settings import Settings
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -19,6 +25,15 @@ BACKGROUND = {
     "worker": ("services.entitlements", "worker"),
     "relay": ("services.entitlements", "relay"),
     "scheduler": ("services.pricing", "scheduler"),
+}
+KINDS: dict[str, tuple[type[Settings], ...]] = {
+    "gateway": (GatewaySettings, KeysSettings),
+    "catalog": (CatalogSettings,),
+    "entitlements": (EntitlementsSettings,),
+    "pricing": (PricingSettings,),
+    "worker": (EntitlementsSettings,),
+    "relay": (EntitlementsSettings,),
+    "scheduler": (PricingSettings,),
 }
 
 
@@ -58,7 +73,10 @@ def composed(env: Mapping[str, str]) -> dict[str, Process]:
 
 
 def apart(env: Mapping[str, str]) -> dict[str, Process]:
-    """Every service in a process of its own, reached over HTTP: what docker-compose runs."""
+    """Every service in a process of its own, reached over HTTP: what docker-compose runs.
+
+    Each process is given the settings that its own classes declare, and none besides.
+    """
     ports = {name: free_port() for name in (*SERVICES, "keys")}
     urls = {f"TICKGATE_{name.upper()}_URL": f"http://127.0.0.1:{port}" for name, port in ports.items()}
     env = {**env, **urls}
@@ -67,7 +85,14 @@ def apart(env: Mapping[str, str]) -> dict[str, Process]:
         for name in SERVICES
     }
     gateway = _gateway({**env, "TICKGATE_INTERNAL_PORT": str(ports["keys"])})
-    return {**services, "gateway": gateway, **_background(env)}
+    processes = {**services, "gateway": gateway, **_background(env)}
+    return {name: replace(process, env=_declared(process.env, KINDS[name])) for name, process in processes.items()}
+
+
+def _declared(env: Mapping[str, str], kinds: tuple[type[Settings], ...]) -> dict[str, str]:
+    """The environment with only those of our settings that these classes declare."""
+    names = {f"{PREFIX}{field.upper()}{end}" for kind in kinds for field in kind.model_fields for end in ("", "_FILE")}
+    return {name: value for name, value in env.items() if name in names or not name.startswith(PREFIX)}
 
 
 def _gateway(env: Mapping[str, str]) -> Process:
@@ -90,7 +115,7 @@ class Platform:
     """The running processes, by name."""
 
     def __init__(self, processes: Mapping[str, Process], logs: Path) -> None:
-        self._processes = processes
+        self.processes = processes
         self._logs = logs
         self.children: dict[str, Child] = {}
         self.url = processes["gateway"].ready_url.removesuffix("/readyz")
@@ -103,20 +128,20 @@ class Platform:
 
     def start(self, name: str) -> None:
         """Start one process, or start it again."""
-        process = self._processes[name]
+        process = self.processes[name]
         command = [sys.executable, "-m", *process.module]
         self.children[name] = Child.spawn(command, env=process.env, log=self._logs / f"{name}.log")
 
     def start_all(self) -> None:
         """Start every process and wait until each is ready; raises PlatformFailed."""
-        for name in self._processes:
+        for name in self.processes:
             self.start(name)
-        for name in self._processes:
+        for name in self.processes:
             self.await_ready(name)
 
     def await_ready(self, name: str) -> None:
         """Wait until a process says that it can work; raises PlatformFailed."""
-        url, deadline = self._processes[name].ready_url, time.monotonic() + READY_SECONDS
+        url, deadline = self.processes[name].ready_url, time.monotonic() + READY_SECONDS
         while not _is_ready(url):
             self.check()
             if time.monotonic() > deadline:

@@ -5,10 +5,8 @@ import secrets
 from pathlib import Path
 
 from cli.embedded.account import write_private
-from cli.settings import SCHEMAS
+from cli.settings import ISSUERS, SCHEMAS
 from shared.identity import new_key_pair
-
-ISSUERS = ("gateway", "entitlements", "pricing")
 
 
 def embedded_secrets(home: Path, database_url: str) -> dict[str, str]:

@@ -26,8 +26,9 @@ DATASETS = (
 ACCOUNTS: tuple[tuple[Role, str], ...] = (("admin", "Admin"), ("ops", "Ops"), ("quant", "Quant"))
 
 
-def seed_datasets(settings: CatalogSettings) -> None:
-    """Offer the first datasets; those that exist are left as they are."""
+def seed_datasets(settings: CatalogSettings) -> list[str]:
+    """Offer the first datasets and name those that are new; those that exist are left as they are."""
+    made = []
     with closing(Database(settings.database, pool_size=1)) as database:
         for dataset in DATASETS:
             try:
@@ -35,14 +36,20 @@ def seed_datasets(settings: CatalogSettings) -> None:
                     DatasetService(session, DatabaseClock()).add(NewDataset.model_validate(dataset), OPERATOR)
             except DatasetExists:
                 continue
+            made.append(str(dataset["symbol"]))
+    return made
 
 
-def seed_keys(settings: KeysSettings, file: Path, roles: Collection[str] | None = None) -> None:
-    """Make a key for each role, or for `roles` only, and write them to `file`; where keys exist, nothing happens."""
+def seed_keys(settings: KeysSettings, file: Path, roles: Collection[str] | None = None) -> list[str]:
+    """Make a key for each role, or for `roles` only, write them to `file` and name their roles.
+
+    Where keys exist, nothing happens.
+    """
     with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
         keys = KeyService(session, DatabaseClock(), KeySecrets.under(settings))
         if keys.count() > 0:
-            return
+            return []
         wanted = [(role, name) for role, name in ACCOUNTS if roles is None or role in roles]
         made = {role: keys.create(name=name, role=role, by=OPERATOR).key for role, name in wanted}
         write_private(file, json.dumps(made, indent=2) + "\n")
+    return list(made)

@@ -9,6 +9,7 @@ from shared.settings import Settings
 
 PREFIX = "TICKGATE_"
 SCHEMAS = ("gateway", "catalog", "entitlements", "pricing")
+ISSUERS = ("gateway", "entitlements", "pricing")
 
 
 class OperatorSettings(Settings):

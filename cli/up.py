@@ -16,6 +16,7 @@ from services.catalog.settings import CatalogSettings
 from shared.process import stop_signal
 
 console = Console(highlight=False)
+SAMPLE = "Prices: sample, generated, not real"
 
 
 @contextmanager
@@ -26,7 +27,9 @@ def started(settings: OperatorSettings) -> Iterator[Platform]:
         seed_datasets(CatalogSettings.load())
         seed_keys(KeysSettings.load(), settings.home / "keys.json")
         everything = {**os.environ, "TICKGATE_HOST": settings.host, "TICKGATE_PORT": str(settings.port)}
-        with announced(settings.home, env), running_platform(composed(everything), settings.home / "logs") as platform:
+        processes = composed(everything)
+        ready = {name: process.ready_url for name, process in processes.items()}
+        with announced(settings.home, env, ready), running_platform(processes, settings.home / "logs") as platform:
             yield platform
 
 
@@ -52,7 +55,7 @@ def source_line() -> str:
     """Where prices come from."""
     if os.environ.get("TICKGATE_COINCAP_API_KEY") or os.environ.get("TICKGATE_COINCAP_API_KEY_FILE"):
         return "Prices: CoinCap."
-    return "Prices: sample, generated, not real (set TICKGATE_COINCAP_API_KEY for CoinCap's)."
+    return f"{SAMPLE} (set TICKGATE_COINCAP_API_KEY for CoinCap's)."
 
 
 def _watch(platform: Platform, stop: Flag) -> None:

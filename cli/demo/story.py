@@ -1,6 +1,7 @@
 """The story: a Quant browses, asks, is answered and reads; Ops decides, lends and takes back."""
 
 import json
+import os
 import tempfile
 import time
 from contextlib import closing
@@ -12,12 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from cli.demo.chart import chart
-from cli.demo.client import StepFailed, Storyteller
+from cli.demo import answers
+from cli.demo.chart import axis, chart
+from cli.demo.client import Shown, StepFailed, Storyteller
 from cli.embedded.account import remove_outside
 from cli.embedded.children import free_port
-from cli.settings import OperatorSettings
-from cli.up import source_line, started
+from cli.settings import PREFIX, OperatorSettings
+from cli.up import SAMPLE, started
 
 TRIAL_SECONDS = 3
 REQUESTS = "/v1/access-requests"
@@ -25,10 +27,19 @@ HOURLY = "/v1/datasets/BTC/prices?frequency=1h"
 DAILY = "/v1/datasets/BTC/prices?frequency=1d"
 
 
-def demo(settings: OperatorSettings) -> bool:
-    """Tell the story on a platform of its own that leaves nothing behind; whether every step went as promised."""
+def demo() -> bool:
+    """Tell the story on a platform of its own that leaves nothing behind; whether every step went as promised.
+
+    Whatever settings the environment holds are left aside: the story is never told on somebody's database.
+    """
     console = Console(highlight=False)
-    console.print(source_line(), soft_wrap=True)
+    console.print(f"{SAMPLE}.")
+    given = [name for name in os.environ if name.startswith(PREFIX)]
+    if given:
+        console.print(f"Left aside here: {', '.join(given)}.", soft_wrap=True)
+    for name in given:
+        del os.environ[name]
+    settings = OperatorSettings.load()
     with tempfile.TemporaryDirectory(prefix="tickgate-demo-") as folder:
         own = settings.model_copy(update={"home": Path(folder) / "home", "port": free_port()})
         with started(own) as platform:
@@ -36,6 +47,11 @@ def demo(settings: OperatorSettings) -> bool:
             keys = json.loads((own.home / "keys.json").read_text())
             complete = told(platform.url, keys, console)
         remove_outside(own.home)
+    if complete:
+        console.print(
+            "This platform is gone. `make run` starts one that stays; README.md has its first five minutes.",
+            soft_wrap=True,
+        )
     return complete
 
 
@@ -63,23 +79,23 @@ def _tell(tell: Storyteller) -> None:
 
 def _browse(tell: Storyteller) -> None:
     tell.chapter("Anyone may see what is on offer")
-    tell.call("anyone", "GET", "/v1/datasets", expect=200)
-    tell.until("anyone", "/v1/datasets/BTC/coverage", _filled, "the first history")
+    tell.call("anyone", "GET", "/v1/datasets", expect=200, show=answers.datasets)
+    tell.until("anyone", "/v1/datasets/BTC/coverage", _filled, "the first history", show=answers.coverage)
     tell.chapter("Without a grant there is no price, but the way to one")
-    tell.call("quant", "GET", HOURLY, expect=403)
+    tell.call("quant", "GET", HOURLY, expect=403, show=answers.refusal)
 
 
-def _filled(coverage: Any) -> bool:
-    return all(series["rows"] > 0 for series in coverage["data"])
+def _filled(coverage: Any) -> Any:
+    return coverage if all(series["rows"] > 0 for series in coverage["data"]) else None
 
 
 def _ask(tell: Storyteller) -> str:
     tell.chapter("The Quant asks for two frequencies")
     body = {"dataset": "BTC", "frequencies": ["1h", "1d"], "reason": "Backtest of a carry trade"}
-    request: str = tell.call("quant", "POST", REQUESTS, body=body, expect=201).json()["id"]
+    request: str = tell.call("quant", "POST", REQUESTS, body=body, expect=201, show=answers.request).json()["id"]
     tell.chapter("Ops is told, and sees what is pending")
-    _told_of(tell, "ops", "access.requested", request)
-    tell.call("ops", "GET", f"{REQUESTS}?status=pending", expect=200)
+    _told_of(tell, "ops", "access.requested", request, show=answers.asked)
+    tell.call("ops", "GET", f"{REQUESTS}?status=pending", expect=200, show=answers.pending)
     return request
 
 
@@ -87,45 +103,52 @@ def _decide(tell: Storyteller, request: str) -> None:
     tell.chapter("Ops approves one frequency and refuses the other, in one decision")
     decisions = [
         {"frequency": "1d", "outcome": "approve", "duration_days": 90},
-        {"frequency": "1h", "outcome": "refuse", "reason": "Hourly data needs a signed licence."},
+        {"frequency": "1h", "outcome": "refuse", "reason": "Needs a signed licence."},
     ]
-    tell.call("ops", "POST", f"{REQUESTS}/{request}/decisions", body={"decisions": decisions}, expect=200)
+    path, body = f"{REQUESTS}/{request}/decisions", {"decisions": decisions}
+    items = tell.call("ops", "POST", path, body=body, expect=200, show=answers.request).json()["items"]
+    (grant,) = (item["grant"] for item in items if item["grant"])
+    tell.call("ops", "GET", f"/v1/grants/{grant}", expect=200, show=answers.grant)
     tell.chapter("The Quant is told")
-    for decision in _told_of(tell, "quant", "access.decided", request)["decisions"]:
-        tell.say(f"{decision['frequency']}: {decision['outcome']}  {decision['reason'] or ''}")
+    _told_of(tell, "quant", "access.decided", request, show=answers.decided)
 
 
-def _told_of(tell: Storyteller, who: str, kind: str, request: str) -> dict[str, Any]:
+def _told_of(tell: Storyteller, who: str, kind: str, request: str, *, show: Shown) -> None:
     def found(inbox: Any) -> Any:
         data = [n["data"] for n in inbox["data"] if n["type"] == kind and n["data"]["request"] == request]
         return data[0] if data else None
 
-    message: dict[str, Any] = tell.until(who, "/v1/notifications", found, f"a notification {kind}")
-    return message
+    tell.until(who, "/v1/notifications", found, f"a notification {kind}", show=show)
 
 
 def _read(tell: Storyteller) -> None:
     tell.chapter("The Quant reads prices in USD")
     start = (datetime.now(UTC) - timedelta(days=90)).date()
     answer = tell.call("quant", "GET", f"{DAILY}&start={start}", expect=200).json()
-    for line in chart([Decimal(bar["price_usd"]) for bar in answer["data"]]):
+    bars = answer["data"]
+    for line in chart([Decimal(bar["price_usd"]) for bar in bars]):
         tell.say(line)
-    tell.say(f"{len(answer['data'])} days from {start}, source: {answer['source']}")
-    csv = tell.call("quant", "GET", f"{DAILY}&format=csv", expect=200, show=False).text.splitlines()
-    tell.say(f"as CSV: {len(csv) - 1} rows; {csv[0]}; {csv[-1]}")
+    tell.say(axis(bars[0]["timestamp"][:10], bars[-1]["timestamp"][:10], width=len(bars)))
+    tell.say(f"{len(bars)} days, source: {answer['source']}")
+    csv = tell.call("quant", "GET", f"{DAILY}&format=csv", expect=200).text.splitlines()
+    for line in (csv[0], csv[1], f"... {len(csv) - 3:,} rows more ...", csv[-1]):
+        tell.say(line)
     tell.chapter("What was refused stays closed, with the reason")
-    tell.call("quant", "GET", HOURLY, expect=403)
+    tell.call("quant", "GET", HOURLY, expect=403, show=answers.refusal)
 
 
 def _market_caps(tell: Storyteller) -> None:
     tell.chapter("The market cap is taken every day at 20:00 UTC, and by hand when Ops wants it")
-    run = tell.call("ops", "POST", "/v1/jobs/backfill-market-caps/run", body={}, expect=202).json()["id"]
+    path = "/v1/jobs/backfill-market-caps/run"
+    run = tell.call("ops", "POST", path, body={}, expect=202, show=answers.run).json()["id"]
+    tell.say("Without a date it is for the last day whose 20:00 UTC has passed.")
 
-    def done(jobs: Any) -> bool:
-        return any(job["id"] == run and job["state"] == "done" for job in jobs["data"])
+    def done(jobs: Any) -> Any:
+        return next((job for job in jobs["data"] if job["id"] == run and job["state"] == "done"), None)
 
-    tell.until("ops", "/v1/jobs", done, "the end of the run")
-    answer = tell.call("quant", "GET", "/v1/datasets/BTC/market-caps", expect=200).json()
+    tell.until("ops", "/v1/jobs", done, "the end of the run", show=answers.run)
+    path = "/v1/datasets/BTC/market-caps"
+    answer = tell.call("quant", "GET", path, expect=200, show=answers.market_caps).json()
     if not answer["data"]:
         raise StepFailed("the market cap of the run is not served")
 
@@ -139,21 +162,23 @@ def _trial(tell: Storyteller) -> None:
         "dataset": "ETH",
         "frequencies": ["1d"],
         "trial": True,
-        "ends_at": ends_at.isoformat(),
+        "ends_at": ends_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "reason": "A first look",
     }
-    tell.call("ops", "POST", "/v1/grants", body=body, expect=201)
+    tell.call("ops", "POST", "/v1/grants", body=body, expect=201, show=lambda given: answers.grant(given["data"][0]))
     path = "/v1/datasets/ETH/prices?frequency=1d&limit=1"
-    tell.call("quant", "GET", path, expect=200)
+    tell.call("quant", "GET", path, expect=200, show=answers.prices)
+    tell.say("Waiting until the trial has ended ...")
     time.sleep(max(0.0, (ends_at - datetime.now(UTC)).total_seconds()) + 0.05)
-    tell.call("quant", "GET", path, expect=403)
+    tell.call("quant", "GET", path, expect=403, show=answers.refusal)
 
 
 def _revoke(tell: Storyteller) -> None:
     tell.chapter("Ops takes the daily prices back: the next read gets nothing")
-    active = tell.call("quant", "GET", "/v1/grants?status=active", expect=200, show=False).json()["data"]
+    active = tell.call("quant", "GET", "/v1/grants?status=active", expect=200).json()["data"]
     body = {"reason": "The licence ended."}
-    tell.call("ops", "POST", f"/v1/grants/{active[0]['id']}/revoke", body=body, expect=200)
-    refusal = tell.call("quant", "GET", DAILY, expect=403).json()
+    path = f"/v1/grants/{active[0]['id']}/revoke"
+    tell.call("ops", "POST", path, body=body, expect=200, show=answers.revoked)
+    refusal = tell.call("quant", "GET", DAILY, expect=403, show=answers.refusal).json()
     if refusal["code"] != "revoked":
         raise StepFailed(f"the refusal should say revoked, it says {refusal['code']}")

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from cli.demo.chart import chart
+from cli.demo.chart import axis, chart
 
 CASES = [
     (["1", "2"], 3, ["        2.00 ┤ █", "             │ █", "        1.00 ┤▁█"]),
@@ -26,3 +26,9 @@ def test_every_line_is_as_wide_as_the_others() -> None:
     assert (len(lines), {len(line) for line in lines}) == (6, {14 + 90})
     assert lines[-1].endswith("█")
     assert " " not in lines[-1][14:]
+
+
+@pytest.mark.parametrize(("width", "gap"), [(90, 70), (21, 1), (1, 1)])
+def test_the_dates_stand_below_both_ends(width: int, gap: int) -> None:
+    line = axis("2026-01-01", "2026-03-31", width=width)
+    assert line == " " * 14 + "2026-01-01" + " " * gap + "2026-03-31"

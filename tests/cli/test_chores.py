@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from shared import __version__
 from tests.cli.conftest import clean, tickgate
 from tests.conftest import Stores, cloned
 from tests.world import World, running_world, until
 
 HEADER = "date,close\n"
+NOBODY = "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11"
 DAYS = [("2019-01-01", "3843.52"), ("2019-01-02", "3943.409330000000000001"), ("2019-01-04", "3858")]
 
 
@@ -76,22 +79,39 @@ def test_a_key_is_shown_whole_to_a_person_too(world: World, env: dict[str, str])
     shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if len(line.split(maxsplit=1)) == 2)
     assert shown["name"] == "Grace, of the desk with a rather long name"
     assert _status(world, shown["key"]) == 200
-    assert shown["id"] in tickgate("keys", "list", env=env).stdout
+    listed = tickgate("keys", "list", env=env).stdout
+    assert "last used (UTC)" in listed
+    (line,) = [line for line in listed.splitlines() if shown["id"] in line]
+    assert [part.strip() for part in line.strip("│").split("│")][2:4] == ["quant", "active"]
+
+
+def test_an_account_gets_a_second_key(world: World, env: dict[str, str]) -> None:
+    first = _json("keys", "create", "Edsger", "--role", "quant", env=env)
+    second = _json("keys", "create", "--account", first["account"], env=env)
+    assert (second["account"], second["name"], second["role"]) == (first["account"], "Edsger", "quant")
+    assert [_status(world, made["key"]) for made in (first, second)] == [200, 200]
+    tickgate("keys", "revoke", first["id"], env=env)
+    states = {key["id"]: key["state"] for key in _json("keys", "list", env=env)}
+    assert (states[first["id"]], states[second["id"]]) == ("revoked", "active")
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (("keys", "create", "Eve", "--role", "root"), "quant, ops or admin"),
-        (("keys", "create", "Admin", "--role", "quant"), "An account with this name exists already"),
+        (("keys", "create", "Admin", "--role", "quant"), "exists already; `tickgate keys create --account ID`"),
+        (("keys", "create"), "say NAME and --role, or --account"),
+        (("keys", "create", "Eve", "--account", NOBODY), "has its name and role already"),
+        (("keys", "create", "--account", NOBODY), "no account with this id; `tickgate keys list --json`"),
         (("keys", "create", "", "--role", "quant"), "name"),
-        (("keys", "revoke", "0000000000"), "There is no API key with this id"),
-        (("jobs", "run", "make-coffee"), "lists them. jobs: sync-prices, backfill-market-caps."),
+        (("keys", "revoke", "0000000000"), "There is no API key with this id; `tickgate keys list`"),
+        (("jobs", "run", "make-coffee"), "There is no job with this name. jobs: sync-prices, backfill-market-caps."),
         (
             ("jobs", "run", "backfill-market-caps", "--date", "2999-01-01"),
-            "date: a day that is not in the future; today's market cap is taken at 20:00 UTC.",
+            "--date: a day that is not in the future; today's market cap is taken at 20:00 UTC.",
         ),
         (("jobs", "run", "backfill-market-caps", "--date", "tomorrow"), "tomorrow"),
+        (("jobs", "run", "sync-prices", "--date", "2026-01-31"), "--date: no date"),
         (("import", "prices", "/no/such/file", "--dataset", "BTC", "--frequency", "1d"), "/no/such/file"),
     ],
 )
@@ -105,9 +125,11 @@ def test_both_jobs_run_by_hand(world: World, env: dict[str, str]) -> None:
     synced = _json("jobs", "run", "sync-prices", env=env)
     assert (synced["job"], synced["partial"]) == ("sync-prices", False)
     filled = _json("jobs", "run", "backfill-market-caps", "--date", "2026-01-31", env=env)
-    assert (filled["partial"], filled["written"]) == (False, 2)
+    assert (filled["partial"], filled["written"], filled["day"]) == (False, 2, "2026-01-31")
     again = _json("jobs", "run", "backfill-market-caps", "--date", "2026-01-31", env=env)
     assert (again["written"], again["held"]) == (0, 2)
+    latest = _json("jobs", "run", "backfill-market-caps", env=env)["day"]
+    assert latest in {(datetime.now(UTC) - timedelta(hours=20, minutes=late)).date().isoformat() for late in (0, 5)}
     with world.person("ops") as ops:
         runs = ops.get("/v1/jobs", params={"job": "backfill-market-caps"}).json()["data"]
     assert [(run["state"], run["attempts"]) for run in runs if run["slot"] == "2026-01-31T20:00:00Z"] == [("done", 2)]
@@ -129,7 +151,7 @@ def test_a_file_is_imported_whole_and_a_bad_line_is_named(world: World, env: dic
 def test_migrate_and_seed_may_be_repeated(env: dict[str, str]) -> None:
     before = _json("keys", "list", env=env)
     assert tickgate("migrate", env=env).stdout == "The database is up to date.\n"
-    assert tickgate("seed", env=env).returncode == 0
+    assert tickgate("seed", env=env).stdout.startswith("Nothing was made")
     assert _json("keys", "list", env=env) == before
 
 
@@ -158,3 +180,19 @@ def test_bootstrap_makes_the_keys_once_and_prints_the_same_box_again(
     assert first.stdout == second.stdout
     assert all(f"{role:<6} {key}" in first.stdout for role, key in keys.items())
     assert first.stdout.splitlines()[1].startswith("│ Tickgate serves at http://here")
+
+
+def test_seed_says_what_it_made(env: dict[str, str]) -> None:
+    with cloned() as stores:
+        said = tickgate("seed", env={**env, **stores.environment()}).stdout.splitlines()
+    assert said == [
+        "Offered: BTC, ETH.",
+        f"Keys made: admin, ops, quant; they are in {env['TICKGATE_HOME']}/keys.json.",
+    ]
+
+
+def test_the_main_help_is_for_people_and_the_version_is_told() -> None:
+    told = tickgate("--help", env=clean()).stdout
+    assert all(name in told for name in ("doctor", "seed", "keys"))
+    assert all(name not in told for name in ("bootstrap", "secrets"))
+    assert tickgate("--version", env=clean()).stdout == f"tickgate {__version__}\n"

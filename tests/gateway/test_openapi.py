@@ -9,8 +9,8 @@ import pytest
 
 import gateway as gateway_package
 import services as services_package
-from gateway.errors import UnknownProtocol
 from gateway.components import references, renamed, used
+from gateway.errors import UnknownProtocol
 from gateway.keys.schemas import NewApiKey, Rotation
 from gateway.openapi import merge
 from gateway.refusals import OWN_REFUSALS
@@ -139,7 +139,11 @@ def test_every_refusal_of_the_services_is_documented(whole: Document) -> None:
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.endswith(".errors"):
                 kinds = vars(import_module(module.name)).values()
-                problems = [k for k in kinds if isinstance(k, type) and issubclass(k, Problem) and k.status < 500 and k is not UnknownProtocol]
+                problems = [
+                    k
+                    for k in kinds
+                    if isinstance(k, type) and issubclass(k, Problem) and k.status < 500 and k is not UnknownProtocol
+                ]
                 own = [kind for kind in problems if kind.__module__ == module.name]
                 assert {(kind.status, kind.code) for kind in own} <= shown
 

@@ -63,7 +63,7 @@ def test_a_second_key_belongs_to_the_same_account(gateway: Running) -> None:
         ({"name": "Cleo", "role": "quant", "key": "mine"}, 422, "invalid-input"),
         ({"name": "Cleo", "role": "quant", "expires_at": "2020-01-01"}, 422, "invalid-input"),
         ({"name": "Cleo", "role": "quant", "expires_at": "2100-01-01T00:00:00"}, 422, "invalid-input"),
-        ({"name": "a\nb", "role": "quant"}, 201, None),
+        ({"name": "a\nb", "role": "quant"}, 422, "invalid-input"),
         ({"name": "a\u0000b", "role": "quant"}, 422, "invalid-input"),
     ],
 )
