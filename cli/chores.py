@@ -1,5 +1,6 @@
 """An operator's chores: migrate, seed, keys, jobs, import. Each takes `--json` for machines."""
 
+import asyncio
 import json
 from contextlib import closing
 from datetime import date, datetime
@@ -26,6 +27,7 @@ from services.catalog.settings import CatalogSettings
 from services.pricing.feeds.jobs import run_job
 from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
+from shared.coherence.owner import settle
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.wire import Line
@@ -102,6 +104,7 @@ def list_keys(as_json: AsJson = False) -> None:
 def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Refuse a key from now on."""
     _with_keys(lambda service: service.revoke(id_, OPERATOR))
+    asyncio.run(settle())  # no door knows the key any more
     console.print(f"The key {id_} is revoked.")
 
 

@@ -1,6 +1,7 @@
 """What can be done with accounts and keys: make, list, revoke, and tell who holds one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -16,9 +17,19 @@ from gateway.keys.schemas import AccountOut, ApiKeyOut, Me, NewApiKeyOut, OwnKey
 from gateway.keys.secrets import KeySecrets
 from shared import audit
 from shared.clock import Clock
+from shared.coherence.stamp import Stamp
 from shared.errors import NotFound, invalid
 from shared.ids import new_id
 from shared.principal import Principal
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """Who holds a key, until when it opens, and how new that is."""
+
+    principal: Principal
+    until: datetime | None
+    stamp: Stamp | None
 
 
 class KeyService:
@@ -31,15 +42,20 @@ class KeyService:
         self._keys = KeyRepository(session)
 
     def authenticate(self, parts: KeyParts) -> Principal:
+        """Who holds this key; raises InvalidKey."""
+        return self.vouch(parts).principal
+
+    def vouch(self, parts: KeyParts) -> Vouched:
         """Who holds this key; raises InvalidKey, for an unknown id at the same cost as for a wrong secret."""
         found = self._keys.credential(parts.id)
         if not self._secrets.matches(parts.secret, found and found[0].digest) or found is None:
             raise InvalidKey
-        key, account, now = found
+        key, account, now, stamp = found
         if not is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now):
             raise InvalidKey
         self._keys.record_use(key, now)
-        return Principal(role=cast("Role", account.role), name=account.name, account=account.id, key=key.id)
+        principal = Principal(role=cast("Role", account.role), name=account.name, account=account.id, key=key.id)
+        return Vouched(principal, key.expires_at, stamp)
 
     def create(self, *, name: str, role: Role, by: Principal, expires_at: datetime | None = None) -> NewApiKeyOut:
         """Make an account and its first key, which is shown this once; raises NameTaken."""
@@ -70,7 +86,10 @@ class KeyService:
         usable = is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now)
         if key.role == "admin" and usable and not self._keys.usable_admins(now, without=key_id):
             raise LastAdmin
-        if self._keys.revoke(key_id, now):
+        if not self._keys.revoke(key_id, now):
+            self._keys.see_closed()
+        else:
+            self._keys.raise_change(key_id)
             self._record(by, "api-key.revoked", key_id, account=str(key.account))
 
     def count(self) -> int:
