@@ -46,7 +46,7 @@ def an_abandoned_question_is_answered_after_all(world: World) -> bool:
 
 
 class AnyAnswer(Memory[str]):
-    def _is_answer(self, question: Question, nonce: str) -> bool:
+    def _is_answer(self, question: Question, nonce: str) -> bool:  # noqa: ARG002
         return True
 
 
@@ -130,7 +130,7 @@ def changes_are_trimmed_before_they_were_told(world: World) -> bool:
 
 
 class TrimIgnored(Memory[str]):
-    def _is_broken(self, question: Question, answer: Changes) -> bool:
+    def _is_broken(self, question: Question, answer: Changes) -> bool:  # noqa: ARG002
         return answer.epoch != self._epoch or answer.number < self._applied
 
 
@@ -188,7 +188,7 @@ def nothing_is_asked_any_more(world: World) -> bool:
 
 
 class TrustForEver(Memory[str]):
-    def _is_trusted(self, now: float) -> bool:
+    def _is_trusted(self, now: float) -> bool:  # noqa: ARG002
         return True
 
 
