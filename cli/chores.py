@@ -27,8 +27,8 @@ from services.catalog.settings import CatalogSettings
 from services.pricing.feeds.jobs import run_job
 from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
-from shared.coherence.owner import settle
 from shared.clock import DatabaseClock
+from shared.coherence.owner import settle
 from shared.database import Database
 from shared.wire import Line
 

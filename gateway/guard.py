@@ -53,20 +53,30 @@ class Guard:
             raise RoleNotAllowed(roles=list(route.roles))
         return principal
 
-    async def _holder(self, key: KeyParts) -> Principal:
-        """Whose key it is: from memory at every request, without thread or statement, but for one look-up a minute."""
-        digest = hashlib.sha256(key.secret.encode()).digest()
+    def remembered(self, key: KeyParts) -> Principal | None:
+        """Whose key it is, if that may be said from memory; its use is noted by one look-up a minute."""
         known = self._memory.recall(key.id)
-        if known and hmac.compare_digest(known.digest, digest) and boottime() - known.at < USE_NOTED_EVERY:
-            return known.principal
+        if known is None or boottime() - known.at >= USE_NOTED_EVERY:
+            return None
+        return known.principal if hmac.compare_digest(known.digest, _digest(key)) else None
+
+    async def _holder(self, key: KeyParts) -> Principal:
+        known = self.remembered(key)
+        if known is not None:
+            return known
         at = boottime()
         found = await asyncio.to_thread(self._look_up, key)
-        self._memory.remember(key.id, KnownKey(digest, found.principal, at), until=found.until, stamp=found.stamp)
+        value = KnownKey(_digest(key), found.principal, at)
+        self._memory.remember(key.id, value, until=found.until, stamp=found.stamp)
         return found.principal
 
     def _look_up(self, key: KeyParts) -> Vouched:
         with self._database.transaction() as session:
             return KeyService(session, DatabaseClock(), self._secrets).vouch(key)
+
+
+def _digest(key: KeyParts) -> bytes:
+    return hashlib.sha256(key.secret.encode()).digest()
 
 
 def _presented(scope: Scope) -> KeyParts:
