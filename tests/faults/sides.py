@@ -1,4 +1,4 @@
-"""Two sides of one platform: two gateways, two pricings and two entitlements on one database, and what comes between."""
+"""Two sides of one platform: two gateways, pricings and entitlements on one database, and what comes between."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ class Between:
             await upstream(scope, receive, keep)
         if scope["path"] in self.held:
             self.holding.set()
-            while not self.let_go.is_set():
+            while not self.let_go.is_set():  # noqa: ASYNC110 - it is set from another thread
                 await asyncio.sleep(0.005)
         elif scope["path"] == "/internal/changes":
             await asyncio.sleep(self.delay)

@@ -70,10 +70,10 @@ def grant_trials(sides: Sides, thread: int, trials: int) -> list[str]:
             cell = CELLS[trial % len(CELLS)]
             grant = give(ops[side], quant["account"], *cell)
             for _ in range(2):  # the first read asks, the second remembers
-                seen = list(at_once.map(lambda reader, cell=cell: read(reader, *cell), readers))  # type: ignore[misc]
+                seen = list(at_once.map(lambda reader, cell=cell: read(reader, *cell), readers))
                 wrong += [f"refused: {status}" for status in seen if status != 200]
             revoked = revoke(ops[1 - side], grant)
-            seen = list(at_once.map(lambda reader, cell=cell: read(reader, *cell), readers))  # type: ignore[misc]
+            seen = list(at_once.map(lambda reader, cell=cell: read(reader, *cell), readers))
             wrong += [f"stale: {status}" for status in seen if status != 403]
             wrong += [] if revoked.status_code == 200 else [revoked.text]
     return wrong

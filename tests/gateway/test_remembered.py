@@ -64,7 +64,7 @@ def url(stores: Stores, environment: Callable[[Stores], dict[str, str]], key_pai
 
 def test_a_hundred_reads_ask_nothing_about_the_key_or_the_grant(url: str, stores: Stores) -> None:
     with key_service(stores) as service:
-        quant, ops = (service.create(name=role, role=role, by=CLI) for role in ("quant", "ops"))  # type: ignore[arg-type]
+        quant, ops = (service.create(name=role, role=role, by=CLI) for role in ("quant", "ops"))
     gift = {"account": str(quant.account), "dataset": "BTC", "frequencies": ["1d"], "reason": "Signed"}
     with httpx.Client(base_url=url, headers={"X-API-Key": quant.key}) as client:
 
