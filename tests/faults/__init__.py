@@ -1,1 +1,1 @@
-"""What comes out when a client is hostile or a part is away."""
+"""What goes wrong, and what comes in from outside: faults and abuse by their ids, against running processes."""

@@ -260,7 +260,7 @@ PATHS = {"catalog": "/v1/datasets", "entitlements": "/v1/grants", "pricing": "/v
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
 def test_i2_a_service_called_directly_believes_the_gateway_only(hostile_world: World, service: str, kind: str) -> None:
-    process = hostile_world.platform._processes["gateway"]
+    process = hostile_world.platform.processes["gateway"]
     url = process.env[f"TICKGATE_{service.upper()}_URL"]
     good = {HEADER: token(hostile_world, service)}
     assert (

@@ -54,6 +54,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/api-keys"): ADMINS,
     ("GET", "/v1/api-keys/{id}"): ADMINS,
     ("DELETE", "/v1/api-keys/{id}"): ADMINS,
+    ("POST", "/v1/api-keys/{id}/rotate"): ADMINS,
 }
 EFFECTLESS = {("POST", "/v1/notifications/{id}/read")}  # may be done for real: who may not, finds nothing
 FREQUENCY = {"/v1/datasets/{symbol}/prices": "?frequency=1h"}

@@ -25,6 +25,7 @@ from gateway.limits import Limits
 from gateway.matcher import Matcher
 from gateway.routes import OPEN, Route
 from gateway.surface import Service
+from shared.coherence.memory import Memory
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.identity import Signer, Verifier
@@ -89,7 +90,7 @@ def url(key_pair: tuple[str, str]) -> Iterator[str]:
     services = {name: Service(name, "", app) for name, app in APPS.items()}
     forwarder = Forwarder(services, Signer(key_pair[0], issuer="gateway"), {route: {"q": False} for route in ROUTES})
     with closing(Database("postgresql://nobody@127.0.0.1:9/none")) as database:
-        guard = Guard(database, KeySecrets(PEPPER))
+        guard = Guard(database, KeySecrets(PEPPER), Memory())
         app = Starlette(middleware=[Middleware(SafeHeaders), Middleware(Correlation, name="gateway")])
         app.router.default = Door(pages={}, matcher=Matcher(ROUTES), guard=guard, forwarder=forwarder, limits=Limits())
         with listening(app) as url:
