@@ -400,9 +400,27 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
         Refusal(422, "account-not-found", NO_ACCOUNT, at=("body", "/account")),
     ),
     "getApiKey": (API_KEY,),
+    "rotateApiKey": (
+        API_KEY,
+        Refusal(
+            409,
+            "already-rotated",
+            "This key was rotated already; `successor` is the id of the key that took its place.",
+            {"successor": "4fK2mZq81x"},
+        ),
+        Refusal(
+            409,
+            "key-not-usable",
+            "This key is revoked or expired, so nothing can take its place; make a new one with POST /v1/api-keys.",
+        ),
+    ),
     "revokeApiKey": (
         API_KEY,
-        Refusal(409, "last-admin", "This is the last usable admin key; make another one before revoking it."),
+        Refusal(
+            409,
+            "last-admin",
+            "No other admin key would last; make another one, or rotate this one, before revoking it.",
+        ),
     ),
 }
 INVALID = "The request does not fit the operation; `errors` says where and why."
