@@ -1,5 +1,6 @@
 """An operator's chores: migrate, seed, keys, jobs, import. Each takes `--json` for machines."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ from services.pricing.feeds.runs import slot_of
 from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
+from shared.coherence.owner import settle
 from shared.database import Database
 from shared.wire import Line
 
@@ -152,6 +154,7 @@ def rotate_key(
 ) -> None:
     """Make the key that takes this one's place; it is shown this once."""
     key = _with_keys(lambda service, _now: service.rotate(id_, overlap=timedelta(seconds=overlap), by=OPERATOR))
+    asyncio.run(settle())  # no door takes the old key for longer than it now works
     _show(key.model_dump(mode="json"), as_json=as_json)
 
 
@@ -182,6 +185,7 @@ def check_keys(
 def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Refuse a key from now on."""
     _with_keys(lambda service, _now: service.revoke(id_, OPERATOR))
+    asyncio.run(settle())  # no door knows the key any more
     console.print(f"The key {id_} is revoked.")
 
 

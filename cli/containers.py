@@ -57,6 +57,7 @@ def _files() -> dict[str, str]:
         "bootstrap/gateway_database_url": urls["gateway"],
         "bootstrap/key_pepper": pepper,
         "gateway/key_pepper": pepper,
+        "gateway/redis_url": f"redis://:{redis_password}@redis:6379/0",
     }
     for schema, url in urls.items():
         files[f"migrate/{schema}_database_url"] = url

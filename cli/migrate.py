@@ -22,8 +22,9 @@ OWNER = (
 )
 APP = (
     "alter role {app} login password {password}",
-    "alter role {app} set statement_timeout = '2s'",
+    "alter role {app} set statement_timeout = '1500ms'",
     "alter role {app} set lock_timeout = '1s'",
+    "alter role {app} set synchronous_commit = 'on'",  # a change that was acknowledged is never lost
     "alter role {app} set idle_in_transaction_session_timeout = '60s'",
     "grant connect on database {database} to {app}",
     "grant usage on schema {schema} to {app}",
@@ -66,6 +67,7 @@ def _migrate_schema(connection: Connection, schema: str, app_url: str) -> None:
         connection.execute(text("reset role"))
         _run(connection, APP, names)
         _protect(connection, schema, names)
+        _begin_epoch(connection, schema, names)
 
 
 def _owner(connection: Connection, schema: str) -> str:
@@ -106,6 +108,12 @@ def _protect(connection: Connection, schema: str, names: dict[str, sql.Composabl
         if connection.execute(text("select to_regclass(:name)"), {"name": f"{schema}.{table}"}).scalar():
             names["table"] = sql.Identifier(table)
             _run(connection, ("revoke update, delete, truncate on {schema}.{table} from {app}",), names)
+
+
+def _begin_epoch(connection: Connection, schema: str, names: dict[str, sql.Composable]) -> None:
+    """A new epoch after every migrate, so after a restore and a failover too: whoever remembers answers drops them."""
+    if connection.execute(text("select to_regclass(:name)"), {"name": f"{schema}.coherence"}).scalar():
+        _run(connection, ("update {schema}.coherence set epoch = gen_random_uuid()",), names)
 
 
 def _create_role(connection: Connection, role: sql.Composable) -> None:

@@ -4,10 +4,12 @@ from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
 
 from shared.audit import audit_table
+from shared.coherence.owner import feed_tables
 from shared.database import schema_metadata
 
 metadata = schema_metadata("gateway")
 audit_events = audit_table(metadata)
+feed = feed_tables(metadata)
 
 
 class Base(SQLModel, registry=registry(metadata=metadata)):

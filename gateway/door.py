@@ -9,21 +9,26 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import MethodRefused
+from gateway.errors import MethodRefused, TooManyRequests, UnknownProtocol
 from gateway.forward import Forwarder
 from gateway.guard import Guard
 from gateway.headers import bodiless, keyed
+from gateway.limits import Limits, Standing, telling
 from gateway.matcher import Matcher
 from shared.errors import InternalError, Problem, TemporarilyUnavailable, problem_response
 
+SPOKEN = ("1.0", "1.1", "2")
 logger = structlog.get_logger(__name__)
 
 
 class Door:
     """The gateway as an ASGI app: its own pages by exact path, everything else by its row."""
 
-    def __init__(self, *, pages: Mapping[str, ASGIApp], matcher: Matcher, guard: Guard, forwarder: Forwarder) -> None:
+    def __init__(
+        self, *, pages: Mapping[str, ASGIApp], matcher: Matcher, guard: Guard, forwarder: Forwarder, limits: Limits
+    ) -> None:
         self._pages = pages
+        self._limits = limits
         self._matcher = matcher
         self._guard = guard
         self._forwarder = forwarder
@@ -50,6 +55,8 @@ class Door:
             await _refuse(error, scope, receive, answer)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        if scope["http_version"] not in SPOKEN:  # the parser takes 0.9 and what it does not know as well
+            raise UnknownProtocol
         path = scope["raw_path"].decode("latin-1")
         page = self._pages.get(path)
         if page is not None:
@@ -57,10 +64,12 @@ class Door:
                 raise MethodRefused({"GET"})
             await page({**scope, "method": "GET"}, receive, answer)
             return
+        _tell(answer, self._limits.take_address(scope.get("client")))
         route = self._matcher.find(scope["method"], path)
         if not route.is_open:
             answer.send = keyed(answer.send)
         principal = await self._guard.admit(scope, route)
+        _tell(answer, self._limits.take_key(principal.key))
         await self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
 
 
@@ -78,6 +87,15 @@ class _Answer:
         await self.send(message)
 
 
+def _tell(answer: _Answer, standing: Standing | None) -> None:
+    """Let the answer say how its caller stands; raises TooManyRequests."""
+    if standing is None:
+        return
+    answer.send = telling(answer.send, standing)
+    if standing.left < 0:
+        raise TooManyRequests(standing.seconds)
+
+
 async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
     problem: Problem
     if isinstance(error, Problem):
@@ -88,6 +106,13 @@ async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) 
     else:
         logger.error("unexpected error", exc_info=error, path=scope["path"])
         problem = InternalError()
-    headers = {"Allow": error.allow} if isinstance(error, MethodRefused) else None
     instance = scope["raw_path"].decode("latin-1")
-    await problem_response(problem, instance, headers)(scope, receive, send)
+    await problem_response(problem, instance, _headers(problem))(scope, receive, send)
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    if isinstance(problem, MethodRefused):
+        return {"Allow": problem.allow}
+    if isinstance(problem, TooManyRequests):
+        return {"Retry-After": problem.retry_after}
+    return {}

@@ -30,6 +30,28 @@ class BodyTooLarge(Problem):
     status = 413
 
 
+class UnsupportedMediaType(Problem):
+    """The body has to be `application/json`, in UTF-8."""
+
+    status = 415
+
+
+class UnknownProtocol(Problem):
+    """HTTP 1.0 or 1.1 is spoken here."""
+
+    status = 400
+
+
+class TooManyRequests(Problem):
+    """More requests than the limit allows; `Retry-After` says in how many seconds there is room again."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.retry_after = str(seconds)
+
+
 class StartRefused(Exception):
     """The gateway does not open; the message says why, in one line."""
 

@@ -29,11 +29,13 @@ class Forwarder:
         self._parameters = parameters
 
     async def forward(self, scope: Scope, receive: Receive, send: Send, *, route: Route, principal: Principal) -> None:
-        """Serve one request by its row's service; raises BodyTooLarge, InvalidInput, TemporarilyUnavailable."""
+        """Serve one request by its row's service; raises BodyTooLarge, UnsupportedMediaType, InvalidInput,
+        TemporarilyUnavailable.
+        """
         body = await read_body(scope, receive)
         check_query(scope["query_string"], self._parameters[route])
         if body:
-            check_body(body)
+            check_body(scope["headers"], body)
         token = self._signer.token(principal, route.service)
         inner = _inner_scope(scope, route, token)
         await _call(self._services[route.service].app, inner, _replay(body, receive), send)

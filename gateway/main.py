@@ -1,7 +1,7 @@
 """The gateway's HTTP application, put together out of its settings and its rows."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -9,18 +9,23 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import docs, health
+from gateway.database import feed
 from gateway.door import Door
 from gateway.forward import Forwarder
-from gateway.guard import Guard
+from gateway.guard import Guard, KnownKey
 from gateway.headers import SafeHeaders
 from gateway.inner import serve_keys
 from gateway.keys.secrets import KeySecrets
+from gateway.limits import Limit, Limits, Quota
 from gateway.matcher import Matcher
 from gateway.openapi import merge, parameters_of
 from gateway.routes import ROUTES, Route
 from gateway.settings import GatewaySettings
 from gateway.surface import Document, Service, check_surface, read_surface
+from gateway.tally import adding_up
 from shared import identity
+from shared.coherence.following import SchemaOwner, following
+from shared.coherence.memory import Memory
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.identity import Signer
@@ -70,12 +75,23 @@ async def _open(settings: GatewaySettings, routes: tuple[Route, ...], stack: Asy
     signer = Signer(settings.identity_private_key, issuer=identity.GATEWAY)
     documents = await read_surface(services.values(), signer)
     check_surface(routes, documents)
+    limits = _limits(settings)
+    await stack.enter_async_context(adding_up(limits.on, settings.redis_url))
+    memory: Memory[KnownKey] = Memory()
+    owner = stack.enter_context(closing(SchemaOwner(settings.gateway_database_url, feed)))
+    await stack.enter_async_context(following(memory, owner))
     return Door(
         pages=_pages(services, merge(routes, documents)),
         matcher=Matcher(routes),
-        guard=Guard(database, KeySecrets.under(settings)),
+        guard=Guard(database, KeySecrets.under(settings), memory),
         forwarder=Forwarder(services, signer, parameters_of(routes, documents)),
+        limits=limits,
     )
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    quotas = {"key": Quota.parse(settings.rate_limit_key), "address": Quota.parse(settings.rate_limit_address)}
+    return Limits(**{name: Limit(name, quota) for name, quota in quotas.items() if quota})
 
 
 def _pages(services: dict[str, Service], document: Document) -> dict[str, ASGIApp]:

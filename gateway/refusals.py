@@ -165,6 +165,22 @@ REUSED: dict[str, tuple[str, str, tuple[Refusal, ...]]] = {
         "The body is larger than 64 KiB.",
         (Refusal(413, "body-too-large", "The body is larger than 64 KiB; nothing of it was looked at."),),
     ),
+    "415": (
+        "UnsupportedMediaType",
+        "The body is not `application/json` in UTF-8.",
+        (Refusal(415, "unsupported-media-type", "The body has to be `application/json`, in UTF-8."),),
+    ),
+    "429": (
+        "TooManyRequests",
+        "The key or the address has made more requests than the limit allows.",
+        (
+            Refusal(
+                429,
+                "too-many-requests",
+                "More requests than the limit allows; `Retry-After` says in how many seconds there is room again.",
+            ),
+        ),
+    ),
     "503": (
         "Unavailable",
         "A part that the answer needs is out of reach; nothing was changed.",
@@ -189,7 +205,17 @@ TEXTS = {
 HEADERS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"description": "ApiKey.", "schema": {"type": "string", "examples": ["ApiKey"]}}},
     "405": {"Allow": {"description": "The methods.", "schema": {"type": "string", "examples": ["GET, HEAD"]}}},
-    "429": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "examples": ["3600"]}}},
+    "429": {
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "examples": ["17"]}},
+        "RateLimit": {
+            "description": "Requests left, and for how many seconds; on every answer that was counted.",
+            "schema": {"type": "string", "examples": ['"key";r=0;t=17']},
+        },
+        "RateLimit-Policy": {
+            "description": "The limit: so many requests in so many seconds.",
+            "schema": {"type": "string", "examples": ['"key";q=300000;w=60']},
+        },
+    },
     "503": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string", "examples": ["1"]}}},
 }
 NO_DATASET = "There is no dataset with this symbol; GET /v1/datasets lists them."
@@ -414,6 +440,8 @@ def refusals_of(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
         "401": not route.is_open,
         "405": True,
         "413": route.method != "GET",
+        "415": route.method != "GET",
+        "429": True,
         "503": True,
     }
     reused = {

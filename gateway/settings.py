@@ -2,13 +2,22 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveInt, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from gateway.limits import Quota
 from shared.settings import PrivateKey, ServiceSettings, Settings
 
 PEPPER_LENGTH = 16
 SAME_VERSION = "holds the version of TICKGATE_KEY_PEPPER; raise TICKGATE_KEY_PEPPER_VERSION with every new pepper"
+
+
+def _quota(text: str) -> str:
+    Quota.parse(text)
+    return text
+
+
+QuotaText = Annotated[str, AfterValidator(_quota)]
 
 
 class PepperSettings(Settings):
@@ -60,6 +69,13 @@ class GatewaySettings(PepperSettings):
     pricing_url: str = Field(default="asgi://services.pricing.main", description="Where pricing is.")
     internal_port: int = Field(
         default=0, ge=0, le=65535, description="Serve the keys' service here too, for our own services; 0: do not."
+    )
+
+    rate_limit_key: QuotaText = Field(
+        default="300000/minute", description="Requests of one key: N/second, /minute or /hour; 0: no limit."
+    )
+    rate_limit_address: QuotaText = Field(
+        default="600000/minute", description="Requests of one client address, before its key is looked at; 0: no limit."
     )
 
     def url_of(self, service: str) -> str:

@@ -2,13 +2,18 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, FastAPI, Request
 from sqlalchemy.orm import Session
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
+from shared.coherence.following import PATH, NeighbourOwner, following
+from shared.coherence.memory import Memory
+from shared.coherence.owner import Feed, changes_since, is_settling, settle
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.errors import install_filters
@@ -40,6 +45,8 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
     for controller in module.controllers:
         app.include_router(controller)
     _add_health(app, module)
+    if module.feed is not None:
+        _add_changes(app, module.feed)
     install_filters(app)
     return app
 
@@ -59,6 +66,11 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
         upstream = await stack.enter_async_context(open_upstream(settings.url_of(name)))
         signer = Signer(settings.identity_private_key, issuer=module.name)
         app.state.neighbours[name] = Neighbour(upstream, name=name, signer=signer, caller=module.name)
+    app.state.memories = {}
+    for name in module.remembered:
+        memory: Memory[Any] = Memory()
+        app.state.memories[name] = memory
+        await stack.enter_async_context(following(memory, NeighbourOwner(app.state.neighbours[name])))
 
 
 def _add_health(app: FastAPI, module: Module) -> None:
@@ -74,10 +86,43 @@ def _add_health(app: FastAPI, module: Module) -> None:
         return JSONResponse({"status": "ready"})
 
 
-def _transaction(request: Request) -> Iterator[Session]:
+def _add_changes(app: FastAPI, feed: Feed) -> None:
+    @app.get(PATH, include_in_schema=False)
+    def changes(request: Request, after: int, nonce: str, epoch: UUID | None = None) -> JSONResponse:
+        """What a replica that remembers our answers must forget; the nonce is its question's."""
+        told = changes_since(request.app.state.database, feed, after=after, epoch=epoch)
+        return JSONResponse(
+            {
+                "nonce": nonce,
+                "epoch": str(told.epoch),
+                "number": told.number,
+                "floor": told.floor,
+                "names": list(told.names),
+                "now": told.now.isoformat(),
+            }
+        )
+
+
+@dataclass
+class _Settlement:
+    due: bool = False
+
+
+async def _settlement() -> AsyncIterator[_Settlement]:
+    """Waits, holding no connection and no thread, when the transaction inside it raised a change and committed."""
+    settlement = _Settlement()
+    yield settlement
+    if settlement.due:
+        await settle()
+
+
+def _transaction(
+    request: Request, settlement: Annotated[_Settlement, Depends(_settlement, scope="function")]
+) -> Iterator[Session]:
     database: Database = request.app.state.database
     with database.transaction() as session:
         yield session
+    settlement.due = is_settling(session)
 
 
 # scope="function": the commit comes before the answer, so that a commit that fails is not answered as a success

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "x-request-id"
-QUIET = ("/livez", "/readyz", "/openapi.json")
+QUIET = ("/livez", "/readyz", "/openapi.json", "/internal/changes")
 logger = structlog.get_logger(__name__)
 SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

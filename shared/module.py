@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
+from shared.coherence.owner import Feed
 from shared.jobs import Job, Progress
 from shared.outbox import Handler
 from shared.settings import ServiceSettings
@@ -17,8 +18,9 @@ class Module:
 
     The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
-    event's type to what happens then; `jobs` builds the scheduled jobs out of the service's settings and a function
-    that is told of their progress.
+    event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
+    names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
+    settings and a function that is told of their progress.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Module:
     revision: str
     controllers: tuple[APIRouter, ...]
     neighbours: tuple[str, ...] = ()
+    feed: Feed | None = None
+    remembered: tuple[str, ...] = ()
     outbox: Table | None = None
     tasks: Mapping[str, Handler] = field(default_factory=dict)
     job_runs: Table | None = None

@@ -81,4 +81,5 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         access_log=False,
         timeout_graceful_shutdown=GRACE,
         server_header=False,
+        forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", ""),  # uvicorn would believe any local client
     )

@@ -2,20 +2,57 @@
 
 import re
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import CoreSchema
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 BREAKING = re.compile(r"[\t\n\r\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
+PLAIN = ("bool", "int", "float", "str")
 
-class Input(BaseModel):
-    """The base of every request body and query: a field that is not known is refused, not ignored."""
+
+def _be_strict(schema: Any) -> None:
+    """Mark every plain value in a schema, in place, as one that is not converted."""
+    if isinstance(schema, list):
+        for part in schema:
+            _be_strict(part)
+    elif isinstance(schema, dict):
+        if schema.get("type") in PLAIN:
+            schema["strict"] = True
+        for part in schema.values():
+            _be_strict(part)
+
+
+class Query(BaseModel):
+    """The base of every query: a field that is not known is refused, not ignored; numbers are read from their text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Query):
+    """The base of every request body: besides, a number is a number and a boolean a boolean, never one for the other.
+
+    Pydantic's own `strict` would refuse what JSON can only say as text: instants, ids.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The schema as Pydantic makes it, with its plain values strict."""
+        schema = handler(source)
+        _be_strict(schema)
+        return schema
 
 
 class Output(BaseModel):
@@ -41,6 +78,18 @@ def _instant(value: Any) -> Any:
     return value
 
 
+def _day(value: Any) -> Any:
+    if isinstance(value, date) or (isinstance(value, str) and DATE.fullmatch(value)):
+        return value
+    raise ValueError("a date (2026-01-31)")
+
+
+def _said(value: Any) -> Any:
+    if value is not True:
+        raise ValueError("true, or nothing")
+    return value
+
+
 def _in_utc(value: datetime) -> datetime:
     if not 1900 < value.year < 3000:
         raise ValueError("a year between 1901 and 2999")
@@ -60,6 +109,8 @@ def _printable(value: str) -> str:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
+Day = Annotated[date, BeforeValidator(_day)]
+Said = Annotated[Literal[True], BeforeValidator(_said)]  # 1 equals True, and would pass for it
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_printable)

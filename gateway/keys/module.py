@@ -1,6 +1,6 @@
 """The table of contents of accounts and keys."""
 
-from gateway.database import metadata
+from gateway.database import feed, metadata
 from gateway.keys import controller
 from gateway.settings import KeysSettings
 from shared.module import Module
@@ -9,6 +9,7 @@ module = Module(
     name="keys",
     settings=KeysSettings,
     metadata=metadata,
-    revision="0002",
+    revision="0003",
     controllers=(controller.router, controller.internal),
+    feed=feed,
 )

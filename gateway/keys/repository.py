@@ -9,8 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from gateway.database import feed
 from gateway.keys.entities import Account, ApiKey
 from gateway.keys.schemas import ApiKeyOut, Position
+from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
+from shared.coherence.stamp import Stamp
 
 ADMIN_LOCK = 7_205_760
 RECORD_EVERY = timedelta(minutes=1)
@@ -58,10 +61,11 @@ class KeyRepository:
             query = query.where(place > after)
         return [_described(key, account) for key, account in self._session.execute(query)]
 
-    def credential(self, key_id: str) -> tuple[ApiKey, Account] | None:
-        """What deciding about a key takes: its row and its account, if there is one."""
-        row = self._session.execute(_with_account().where(col(ApiKey.id) == key_id)).first()
-        return None if row is None else (row[0], row[1])
+    def credential(self, key_id: str) -> tuple[ApiKey, Account, Stamp | None] | None:
+        """What deciding about a key takes, in one statement: its row, its account, and the count of changes."""
+        query = _with_account().add_columns(*stamp_columns(feed)).where(col(ApiKey.id) == key_id)
+        row = self._session.execute(query).first()
+        return None if row is None else (row[0], row[1], stamp_of(*row[2:]))
 
     def credential_to_change(self, key_id: str) -> tuple[ApiKey, Account] | None:
         """The same as it stands now, and as it stays until this transaction ends: twins wait here."""
@@ -113,6 +117,14 @@ class KeyRepository:
         """Revoke a key; false when it was already."""
         row = update(ApiKey).where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None)).values(revoked_at=at)
         return self._session.execute(row.returning(col(ApiKey.id))).first() is not None
+
+    def raise_change(self, *key_ids: str) -> None:
+        """These keys may open nothing any more, less, or for a shorter time."""
+        raise_change(self._session, feed, key_ids)
+
+    def see_closed(self) -> None:
+        """An answer that says so waits like the one that closed it: that one may not have answered yet."""
+        must_settle(self._session)
 
     def count(self) -> int:
         """How many keys were ever made."""

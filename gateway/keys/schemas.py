@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from shared.wire import Input, Instant, Line, Output
+from shared.wire import Input, Instant, Line, Output, Query
 
 Role = Literal["quant", "ops", "admin"]
 EXPIRES = Field(default=None, description="Null: never.", examples=["2027-06-30T00:00:00Z"])
@@ -126,7 +126,7 @@ def _listed(value: str) -> str:
     return value
 
 
-class AccountsQuery(Input):
+class AccountsQuery(Query):
     """Which accounts: those with these ids, or the next ones after an id."""
 
     ids: Annotated[str, AfterValidator(_listed)] | None = None

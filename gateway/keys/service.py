@@ -1,6 +1,7 @@
 """What can be done with accounts and keys: make, list, rotate, revoke, and tell who holds one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -25,9 +26,19 @@ from gateway.keys.secrets import KeySecrets
 from gateway.keys.uses import KeyUses
 from shared import audit
 from shared.clock import Clock
+from shared.coherence.stamp import Stamp
 from shared.errors import NotFound, invalid
 from shared.ids import new_id
 from shared.principal import Principal
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """Who holds a key, until when it opens, and how new that is."""
+
+    principal: Principal
+    until: datetime | None
+    stamp: Stamp | None
 
 
 class KeyService:
@@ -41,12 +52,16 @@ class KeyService:
         self._keys = KeyRepository(session)
 
     def authenticate(self, parts: KeyParts) -> Principal:
+        """Who holds this key; raises InvalidKey."""
+        return self.vouch(parts).principal
+
+    def vouch(self, parts: KeyParts) -> Vouched:
         """Who holds this key; raises InvalidKey, for an unknown id at the same cost as for a wrong secret."""
         found = self._keys.credential(parts.id)
         verdict = self._secrets.verify(parts.secret, found and found[0].digest)
         if not verdict.is_right or found is None:
             raise InvalidKey
-        key, account = found
+        key, account, stamp = found
         now = self._clock.now(self._session)
         if not is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now):
             raise InvalidKey
@@ -54,7 +69,8 @@ class KeyService:
             self._keys.renew_digest(key.id, old=key.digest, new=verdict.renewed)
         if key.last_used_at is None or now - key.last_used_at >= RECORD_EVERY:
             self.record_use(key.id)
-        return Principal(role=cast("Role", account.role), name=account.name, account=account.id, key=key.id)
+        principal = Principal(role=cast("Role", account.role), name=account.name, account=account.id, key=key.id)
+        return Vouched(principal, key.expires_at, stamp)
 
     def record_use(self, key_id: str) -> None:
         """Note that a key is used: one UPDATE a minute for each key, whoever else does the same at this moment."""
@@ -104,6 +120,7 @@ class KeyService:
         made = self._add_key(account, key.expires_at, now, by)
         ends_at = end_of_overlap(now=now, overlap=overlap, expires_at=key.expires_at)
         self._keys.give_way(key, successor=made.id, ends_at=ends_at)
+        self._keys.raise_change(key_id)
         told = {"account": str(account.id), "successor": made.id, "expires_at": ends_at.isoformat()}
         self._record(by, "api-key.rotated", key_id, **told)
         return made
@@ -115,7 +132,10 @@ class KeyService:
         usable = is_usable(expires_at=key.expires_at, revoked_at=key.revoked_at, now=now)
         if key.role == "admin" and usable and not self._leaves_an_admin(key, now):
             raise LastAdmin
-        if self._keys.revoke(key_id, now):
+        if not self._keys.revoke(key_id, now):
+            self._keys.see_closed()
+        else:
+            self._keys.raise_change(key_id)
             self._record(by, "api-key.revoked", key_id, account=str(key.account))
 
     def count(self) -> int:

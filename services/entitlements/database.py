@@ -4,12 +4,14 @@ from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
 
 from shared.audit import audit_table
+from shared.coherence.owner import feed_tables
 from shared.database import schema_metadata
 from shared.outbox import outbox_table
 
 metadata = schema_metadata("entitlements")
 audit_events = audit_table(metadata)
 outbox = outbox_table(metadata)
+feed = feed_tables(metadata)
 
 
 class Base(SQLModel, registry=registry(metadata=metadata)):

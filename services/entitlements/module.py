@@ -2,7 +2,7 @@
 
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
-from services.entitlements.database import metadata, outbox
+from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
@@ -16,7 +16,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
-    revision="0001",
+    revision="0002",
     controllers=(
         requests.router,
         decisions.router,
@@ -27,6 +27,7 @@ module = Module(
         access.internal,
     ),
     neighbours=("catalog", "keys"),
+    feed=feed,
     outbox=outbox,
     tasks=tasks,
 )

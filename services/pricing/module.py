@@ -15,6 +15,7 @@ module = Module(
     revision="0001",
     controllers=(prices.router, market_caps.router, feeds.router),
     neighbours=("entitlements", "catalog"),
+    remembered=("entitlements",),
     job_runs=job_runs,
     jobs=jobs,
 )

@@ -21,9 +21,11 @@ from gateway.forward import Forwarder
 from gateway.guard import Guard
 from gateway.headers import SafeHeaders
 from gateway.keys.secrets import KeySecrets
+from gateway.limits import Limits
 from gateway.matcher import Matcher
 from gateway.routes import OPEN, Route
 from gateway.surface import Service
+from shared.coherence.memory import Memory
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.identity import Signer, Verifier
@@ -88,23 +90,23 @@ def url(key_pair: tuple[str, str]) -> Iterator[str]:
     services = {name: Service(name, "", app) for name, app in APPS.items()}
     forwarder = Forwarder(services, Signer(key_pair[0], issuer="gateway"), {route: {"q": False} for route in ROUTES})
     with closing(Database("postgresql://nobody@127.0.0.1:9/none")) as database:
-        guard = Guard(database, KeySecrets(PEPPER))
+        guard = Guard(database, KeySecrets(PEPPER), Memory())
         app = Starlette(middleware=[Middleware(SafeHeaders), Middleware(Correlation, name="gateway")])
-        app.router.default = Door(pages={}, matcher=Matcher(ROUTES), guard=guard, forwarder=forwarder)
+        app.router.default = Door(pages={}, matcher=Matcher(ROUTES), guard=guard, forwarder=forwarder, limits=Limits())
         with listening(app) as url:
             yield url
 
 
 def test_the_service_gets_the_request_under_a_proven_identity(url: str, key_pair: tuple[str, str]) -> None:
     headers = {"X-Tickgate-Identity": "forged", "X-API-Key": "secret", "X-Request-Id": "my-id", "Cookie": "a=b"}
-    answer = httpx.post(url + "/v1/echo?q=a%20b", content=b"hello", headers=headers)
+    answer = httpx.post(url + "/v1/echo?q=a%20b", json="abc", headers=headers)
     told = answer.json()
     assert (told["path"], told["method"], told["query"], told["length"]) == ("/v1/echo", "POST", "q=a%20b", 5)
     token = told["headers"].pop("x-tickgate-identity")
     issuer, principal = Verifier({"gateway": [key_pair[1]]}, audience="echo").verify(token)
     assert (issuer, principal.role) == ("gateway", "anonymous")
     assert told["headers"].pop("x-request-id") == "my-id" == answer.headers["x-request-id"]
-    assert set(told["headers"]) <= {"accept", "accept-encoding"}
+    assert set(told["headers"]) <= {"accept", "accept-encoding", "content-type"}
 
 
 def test_a_service_in_another_process_is_told_the_same(url: str) -> None:
@@ -136,8 +138,9 @@ def test_every_answer_is_safe_and_carries_its_id(url: str) -> None:
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413)])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_limit_is_refused(url: str, size: int, status: int, chunked: bool) -> None:
-    content = iter([b"x" * 1000] * (size // 1000) + [b"x" * (size % 1000)]) if chunked else b"x" * size
-    answer = httpx.post(url + "/v1/echo", content=content)
+    body = b'"' + b"x" * (size - 2) + b'"'
+    content = iter([body[n : n + 1000] for n in range(0, size, 1000)]) if chunked else body
+    answer = httpx.post(url + "/v1/echo", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
     assert answer.json().get("code") == (None if status == 200 else "body-too-large")
 

@@ -146,7 +146,7 @@ def _texts(operation: Operation) -> Iterator[BadInput]:
             yield _with_body(operation, what, 413 if len(content) > LARGEST else 422, content)
     good = json.dumps(operation.body).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", MARK):
-        yield _with_body(operation, f"as {kind}", 422, good, kind)
+        yield _with_body(operation, f"as {kind}", 415, good, kind)
 
 
 def _bodies(operation: Operation, good: Body) -> Iterator[BadInput]:
@@ -156,7 +156,17 @@ def _bodies(operation: Operation, good: Body) -> Iterator[BadInput]:
     for name in operation.required:
         yield _changed(operation, f"without {name}", {key: good[key] for key in good if key != name})
     for name in good:
-        for value in ({"x": MARK}, [{"x": MARK}], 2**70, float("nan"), float("inf"), f"\0{MARK}", f"\ud800{MARK}"):
+        wrong = str(good[name]) if isinstance(good[name], int) else True
+        for value in (
+            wrong,
+            {"x": MARK},
+            [{"x": MARK}],
+            2**70,
+            float("nan"),
+            float("inf"),
+            f"\0{MARK}",
+            f"\ud800{MARK}",
+        ):
             yield _changed(operation, f"{name}: {str(value)[:12]!r}", {**good, name: value})
     for name in operation.texts:
         for text in (f"{MARK}\0", f"\ud800{MARK}", "", "   ", MARK * 1000):

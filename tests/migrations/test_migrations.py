@@ -57,6 +57,16 @@ def test_migrating_twice_changes_nothing(empty: Empty) -> None:
     assert len(first["relations"]) > 10
 
 
+@pytest.mark.parametrize("schema", ["gateway", "entitlements"])
+def test_every_migrate_begins_a_new_epoch(schema: str, empty: Empty) -> None:
+    epochs = []
+    for _ in range(3):
+        migrate(empty.settings)
+        with empty.connected() as connection:
+            epochs.append(connection.execute(text(f"select epoch from {schema}.coherence")).scalar_one())  # noqa: S608
+    assert len(set(epochs)) == 3
+
+
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_database_is_what_the_models_say(schema: str, migrated: Empty) -> None:
     metadata = MODULES[schema].metadata

@@ -14,6 +14,7 @@ from sqlalchemy import types as t
 from sqlalchemy.orm import Session
 
 from shared.audit import audit_table
+from shared.coherence.owner import feed_tables
 from shared.database import Database, driver_url, schema_metadata
 from shared.identity import new_key_pair
 from shared.jobs import job_runs_table
@@ -26,6 +27,7 @@ metadata = schema_metadata("ground")
 outbox = outbox_table(metadata)
 job_runs = job_runs_table(metadata)
 audit_events = audit_table(metadata)
+feed = feed_tables(metadata)
 effects = Table(
     "effects", metadata, Column("id", t.BigInteger, Identity(), primary_key=True), Column("what", Text, nullable=False)
 )
@@ -88,6 +90,7 @@ def lay(stores: Stores) -> Iterator[Ground]:
         connection.execute(text("create schema ground"))
         metadata.create_all(connection)
         connection.execute(insert(migrations).values(version_num="0001"))
+        connection.execute(insert(feed.counter))
         role = make_url(url).username
         connection.execute(text(f'grant usage on schema ground to "{role}"'))
         connection.execute(text(f'grant select, insert, update, delete on all tables in schema ground to "{role}"'))

@@ -1,12 +1,13 @@
 """What crosses the wire: instants are dates or have a zone, and text has no control characters."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from shared.wire import Input, Instant, Line, Text, instant_text
+from shared.wire import Day, Input, Instant, Line, Query, Said, Text, instant_text
 
 INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 LINE: TypeAdapter[str] = TypeAdapter(Line)
@@ -113,3 +114,80 @@ def test_an_unknown_field_is_refused() -> None:
 
     with pytest.raises(ValidationError, match="Extra inputs"):
         Body.model_validate({"name": "x", "nome": "y"})
+
+
+class _Inner(Input):
+    days: int
+
+
+class _Body(Input):
+    days: int | None = None
+    trial: bool = False
+    forever: Said | None = None
+    share: float = 0
+    name: Line = "x"
+    names: tuple[Line, ...] = ()
+    account: UUID | None = None
+    starts_at: Instant | None = None
+    day: Day | None = None
+    inner: _Inner | None = None
+
+
+ID = "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"days": True},
+        {"days": "5"},
+        {"days": 5.0},
+        {"trial": 1},
+        {"trial": 0},
+        {"trial": "true"},
+        {"trial": 1.0},
+        {"forever": 1},
+        {"forever": "true"},
+        {"share": True},
+        {"share": "0.5"},
+        {"name": 5},
+        {"names": [True]},
+        {"names": "x"},
+        {"account": 5},
+        {"starts_at": 0},
+        {"day": 0},
+        {"day": 1769817600},
+        {"day": "1769817600"},
+        {"day": "2026-01-31T00:00:00Z"},
+        {"inner": {"days": True}},
+        {"inner": {"days": "5"}},
+    ],
+)
+def test_b1_a_body_says_what_it_means_in_the_type_it_means(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _Body.model_validate(given)
+
+
+def test_what_json_can_only_say_as_text_is_read_from_text() -> None:
+    read = _Body.model_validate(
+        {
+            "days": 5,
+            "trial": True,
+            "forever": True,
+            "share": 1,
+            "account": ID,
+            "starts_at": "2026-01-31",
+            "day": "2026-01-31",
+        }
+    )
+    assert (read.days, read.trial, read.share, read.account) == (5, True, 1.0, UUID(ID))
+    assert (read.day, instant_text(read.starts_at)) == (date(2026, 1, 31), "2026-01-31T00:00:00Z")
+
+
+def test_a_query_is_all_text() -> None:
+    class Which(Query):
+        limit: int
+
+    assert Which.model_validate({"limit": "5"}).limit == 5
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Which.model_validate({"limit": "5", "offset": "1"})

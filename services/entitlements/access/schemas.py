@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from services.entitlements.grants.schemas import Frequency, Symbol
-from shared.wire import Input, Output
+from shared.wire import Output, Query
 
 
-class AccessQuery(Input):
+class AccessQuery(Query):
     """Which cell; without a frequency, any of the dataset's."""
 
     account: UUID
@@ -25,11 +25,19 @@ class Refusal(Output):
     members: dict[str, Any]
 
 
+class StampOut(Output):
+    """The count of changes in the statement that read the grant."""
+
+    epoch: UUID
+    number: int
+
+
 class AccessOut(Output):
-    """Whether it may be read, and what to say if not."""
+    """Whether it may be read, and what to say if not; a yes that may be remembered says how new it is."""
 
     allowed: bool
     state: str
     grant: UUID | None
     until: datetime | None
     refusal: Refusal | None
+    stamp: StampOut | None = None

@@ -23,6 +23,11 @@ def status_of(grant: Grant, now: datetime) -> Status:
     return "ended" if grant.ends_at is not None and now >= grant.ends_at else "active"
 
 
+def shortens(old: datetime | None, new: datetime | None) -> bool:
+    """Whether a right that ended at `old` now ends earlier."""
+    return new is not None and (old is None or new < old)
+
+
 @dataclass(frozen=True)
 class Term:
     """When a right begins and ends, and of what kind it is; `ends_at` is None only where that was said."""

@@ -11,8 +11,11 @@ from sqlalchemy.orm import Session
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from services.entitlements.database import feed
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.schemas import GrantsQuery
+from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
+from shared.coherence.stamp import Stamp, name_of
 
 Comparison = Callable[[Any, Any], Any]
 
@@ -45,6 +48,20 @@ class GrantRepository:
     def unclosed(self, account: UUID, dataset: str) -> Sequence[Grant]:
         """The account's unclosed grants on a dataset; some may have run out."""
         return self._session.scalars(self._unclosed(account, dataset)).all()
+
+    def unclosed_stamped(self, account: UUID, dataset: str) -> tuple[Sequence[Grant], Stamp | None]:
+        """The same, with the count of changes read in the same statement; without grants there is no stamp."""
+        rows = self._session.execute(self._unclosed(account, dataset).add_columns(*stamp_columns(feed))).all()
+        return [row[0] for row in rows], stamp_of(*rows[0][1:]) if rows else None
+
+    def raise_change(self, grant: Grant) -> None:
+        """The cell's answer could become no, or end earlier; so could that about its dataset as a whole."""
+        names = (name_of(grant.account, grant.dataset, frequency) for frequency in (grant.frequency, None))
+        raise_change(self._session, feed, names)
+
+    def see_closed(self) -> None:
+        """An answer that says so waits like the one that closed it: that one may not have answered yet."""
+        must_settle(self._session)
 
     def _unclosed(self, account: UUID, dataset: str) -> SelectOfScalar[Grant]:
         return select(Grant).where(Grant.account == account, Grant.dataset == dataset, col(Grant.closed_at).is_(None))

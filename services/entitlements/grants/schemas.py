@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from shared.pagination import Page
-from shared.wire import Input, Instant, Output, Text
+from shared.wire import Input, Instant, Output, Said, Text
 
 Frequency = Literal["1m", "1h", "1d", "1mo"]
 GrantStatus = Literal["scheduled", "active", "ended", "revoked", "superseded", "relinquished", "retired"]
@@ -22,7 +22,7 @@ class Terms(Input):
     starts_at: Instant | None = Field(default=None, description="Now, unless said otherwise.")
     duration_days: Days | None = Field(default=None, description="Counted from the start.")
     ends_at: Instant | None = Field(default=None, description="The first instant without access.")
-    no_end: Literal[True] | None = Field(default=None, description="Open-ended; has to be said.")
+    no_end: Said | None = Field(default=None, description="Open-ended; has to be said.")
     trial: bool | None = Field(default=None, description="A trial of at most 14 days; what was asked, unless said.")
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantClosed, GrantNotFound
-from services.entitlements.grants.policy import Term, status_of
+from services.entitlements.grants.policy import Term, shortens, status_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut, Revocation, as_json
 from services.entitlements.notifications.events import announce
@@ -48,6 +48,8 @@ class GrantService:
         else:
             standing.closed_at, standing.close_reason = now, "superseded"
             grant.supersedes = standing.id
+            if shortens(standing.ends_at, grant.ends_at):
+                self._grants.raise_change(grant)
         self._grants.flush()
 
     def find(self, grant: UUID, caller: Principal) -> GrantOut:
@@ -71,7 +73,9 @@ class GrantService:
         status = status_of(found, now)
         if status not in ("active", "scheduled", "revoked"):
             raise GrantClosed(grant_status=status, closed_at=instant_text(found.closed_at or found.ends_at))
-        if status != "revoked":
+        if status == "revoked":
+            self._grants.see_closed()
+        else:
             self._close(found, why, by, now)
         return self.describe([found], by)[0]
 
@@ -79,6 +83,7 @@ class GrantService:
         grant.closed_at, grant.close_reason, grant.closed_by = now, "revoked", by.account
         grant.close_note, grant.close_reason_code = why.reason, why.reason_code
         self._grants.flush()
+        self._grants.raise_change(grant)
         data = {"dataset": grant.dataset, "frequency": grant.frequency, "account": str(grant.account)}
         audit.record(self._session, audit_events, actor=by, action="grant.revoked", subject=grant.id, data=data)
         told = as_json(_describe(grant, now))

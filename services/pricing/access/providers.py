@@ -12,8 +12,8 @@ from shared.principal import Principal
 
 def access_of(request: Request) -> Access:
     """The neighbours of the service that serves this request."""
-    neighbours = request.app.state.neighbours
-    return Access(catalog=neighbours["catalog"], entitlements=neighbours["entitlements"])
+    neighbours, memory = request.app.state.neighbours, request.app.state.memories["entitlements"]
+    return Access(catalog=neighbours["catalog"], entitlements=neighbours["entitlements"], memory=memory)
 
 
 def account_of(request: Request) -> UUID:

@@ -1,8 +1,11 @@
 """What the neighbours answer."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
+
+from shared.coherence.stamp import Stamp
 
 
 class OfferedDataset(BaseModel):
@@ -24,7 +27,9 @@ class Refusal(BaseModel):
 
 
 class Verdict(BaseModel):
-    """Whether an account may read; when not, why."""
+    """Whether an account may read; when not, why; when it may, until when, and how new that is."""
 
     allowed: bool
+    until: datetime | None = None
+    stamp: Stamp | None = None
     refusal: Refusal | None = None

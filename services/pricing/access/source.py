@@ -1,11 +1,14 @@
 """The catalog and entitlements, asked over their internal APIs."""
 
 import re
+from typing import Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
 from services.pricing.access.errors import DatasetNotFound, Denied, FrequencyNotOffered, Retired
 from services.pricing.access.schemas import OfferedDataset, Verdict
+from shared.coherence.memory import Memory
+from shared.coherence.stamp import name_of
 from shared.errors import TemporarilyUnavailable
 from shared.upstream import Neighbour
 
@@ -13,11 +16,12 @@ SYMBOL = re.compile(r"[A-Z0-9]{1,12}")
 
 
 class Access:
-    """Asked anew before every answer: pricing remembers neither what is offered nor who may read."""
+    """Asked anew before every answer, but for a yes of entitlements that is remembered and may be trusted."""
 
-    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour) -> None:
+    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour, memory: Memory[Literal[True]]) -> None:
         self._catalog = catalog
         self._entitlements = entitlements
+        self._memory = memory
 
     async def dataset(self, symbol: str) -> OfferedDataset:
         """The dataset as it is offered now; raises DatasetNotFound."""
@@ -40,6 +44,9 @@ class Access:
 
     async def require_allowed(self, account: UUID, symbol: str, frequency: str | None = None) -> None:
         """Raises Denied; without a frequency any active grant on the dataset will do."""
+        cell = name_of(account, symbol, frequency)
+        if self._memory.recall(cell):
+            return
         asked = {"account": str(account), "dataset": symbol, "frequency": frequency}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         answer = await self._entitlements.get("/internal/may", query)
@@ -47,6 +54,7 @@ class Access:
             raise TemporarilyUnavailable
         verdict = Verdict.model_validate_json(answer.body)
         if verdict.allowed:
+            self._memory.remember(cell, True, until=verdict.until, stamp=verdict.stamp)
             return
         if verdict.refusal is None:  # a no without a reason: nothing may be concluded but that it is no yes
             raise TemporarilyUnavailable

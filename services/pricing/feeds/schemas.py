@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from shared.pagination import Page
-from shared.wire import Input, Output
+from shared.wire import Day, Input, Output
 
 JobName = Literal["sync-prices", "backfill-market-caps"]
 
@@ -33,7 +33,7 @@ class RunRequest(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}]})
 
-    date: dt.date | None = Field(
+    date: Day | None = Field(
         default=None,
         description=(
             "`backfill-market-caps`: the day; the newest whose 20:00 UTC has come, unless said. "

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from shared.wire import Input, Instant, Output
+from shared.wire import Instant, Output, Query
 
 Frequency = Literal["1h", "1d", "1mo"]
 Format = Literal["json", "csv"]
@@ -49,7 +49,7 @@ class Chunk:
     source: str | None
 
 
-class Range(Input):
+class Range(Query):
     """A half-open range of time."""
 
     start: Instant | None = Field(default=None, description="From this instant on; a date, or a datetime with zone.")

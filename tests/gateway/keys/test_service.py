@@ -338,7 +338,11 @@ def test_k5_rotated_twice_at_once_a_key_has_one_successor(stores: Stores, monkey
 
 
 def test_k5_without_the_lock_it_would_have_two(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KeyRepository, "credential_to_change", KeyRepository.credential)
+    def unlocked(keys: KeyRepository, key_id: str) -> object:
+        found = keys.credential(key_id)
+        return found and found[:2]
+
+    monkeypatch.setattr(KeyRepository, "credential_to_change", unlocked)
     assert rotate_twice(stores, monkeypatch) == ["rotated", "rotated", "3"]
 
 

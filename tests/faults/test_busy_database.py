@@ -1,0 +1,94 @@
+"""B3: a slow query, a held lock, an exhausted pool: 503 in time, and all well again at once."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+
+import httpx
+import psycopg
+import pytest
+
+from tests.world import World
+
+IN_TIME = 2.0
+RECOVERED = 1.0
+SLOW = (
+    "create policy everything on {table} using (true) with check (true)",
+    "create policy slow on {table} as restrictive for select using ((select pg_sleep(10)) is null)",
+    "alter table {table} enable row level security",
+)
+MENDED = (
+    "alter table {table} disable row level security",
+    "drop policy slow on {table}",
+    "drop policy everything on {table}",
+)
+CASES = (("anyone", "/v1/datasets", "catalog.datasets"), ("quant", "/v1/grants", "entitlements.grants"))
+Breakage = Callable[[str, str], AbstractContextManager[None]]
+
+
+@contextmanager
+def slow(url: str, table: str) -> Iterator[None]:
+    """Whoever reads the table waits."""
+    with psycopg.connect(url, autocommit=True) as owner:
+        for statement in SLOW:
+            owner.execute(statement.format(table=table).encode())
+        try:
+            yield
+        finally:
+            for statement in MENDED:
+                owner.execute(statement.format(table=table).encode())
+
+
+@contextmanager
+def locked(url: str, table: str) -> Iterator[None]:
+    """Somebody holds the table."""
+    with psycopg.connect(url) as owner:
+        owner.execute(f"lock table {table} in access exclusive mode".encode())
+        yield
+        owner.rollback()
+
+
+def timed(client: httpx.Client, path: str) -> tuple[httpx.Response, float]:
+    started = time.monotonic()
+    answer = client.get(path)
+    return answer, time.monotonic() - started
+
+
+def recovers(client: httpx.Client, path: str) -> bool:
+    deadline = time.monotonic() + RECOVERED
+    while time.monotonic() < deadline:
+        if client.get(path).status_code == 200:
+            return time.monotonic() < deadline
+    return False
+
+
+@pytest.mark.parametrize(
+    ("breakage", "role", "path", "table"), [(slow, *CASES[0]), *((locked, *case) for case in CASES)]
+)
+def test_b3_a_query_that_does_not_end_is_503_in_time(
+    hostile_world: World, breakage: Breakage, role: str, path: str, table: str
+) -> None:
+    with hostile_world.person(role) as client:
+        assert client.get(path).status_code == 200
+        with breakage(hostile_world.env["TICKGATE_DATABASE_URL"], table):
+            answer, seconds = timed(client, path)
+            assert (answer.status_code, answer.json()["code"]) == (503, "temporarily-unavailable")
+            assert answer.headers["retry-after"] == "1"
+            assert seconds < IN_TIME
+        assert recovers(client, path)
+
+
+@pytest.mark.parametrize(("role", "path", "table"), CASES)
+def test_b3_an_exhausted_pool_is_503_in_time_for_everybody(
+    hostile_world: World, role: str, path: str, table: str
+) -> None:
+    with hostile_world.person(role) as client:
+        with (
+            locked(hostile_world.env["TICKGATE_DATABASE_URL"], table),
+            ThreadPoolExecutor(24) as crowd,
+        ):
+            answers = list(crowd.map(lambda _: timed(client, path), range(24)))
+            assert {answer.status_code for answer, _ in answers} == {503}
+            assert max(seconds for _, seconds in answers) < IN_TIME
+        assert recovers(client, path)
