@@ -9,7 +9,7 @@ module = Module(
     name="keys",
     settings=KeysSettings,
     metadata=metadata,
-    revision="0003",
+    revision="0004",
     controllers=(controller.router, controller.internal),
     feed=feed,
 )

@@ -9,6 +9,6 @@ module = Module(
     name="catalog",
     settings=CatalogSettings,
     metadata=metadata,
-    revision="0001",
+    revision="0002",
     controllers=(controller.router, controller.internal),
 )

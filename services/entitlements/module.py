@@ -16,7 +16,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
-    revision="0002",
+    revision="0008",
     controllers=(
         requests.router,
         decisions.router,

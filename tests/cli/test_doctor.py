@@ -40,7 +40,7 @@ def test_a_healthy_platform_has_a_line_for_each_part(world: World) -> None:
     assert fine[0].startswith("Python 3.")
     assert fine[2] == f"the gateway serves at {world.platform.url}"
     assert fine[3].startswith("PostgreSQL ")
-    assert fine[4].startswith("the database is what this version needs (gateway at 0003")
+    assert fine[4].startswith("the database is what this version needs (gateway at 0004")
     assert fine[5] == "Redis answers"
 
 
