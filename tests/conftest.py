@@ -78,6 +78,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _started.close()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is costly to start go to one worker, so that it is started once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and (shared := _shared(item)):
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _shared(item: pytest.Function) -> str:
+    """Names what a test shares with others: the fixtures of its package or module, in their variant."""
+    scopes = {name: found[-1].scope for name, found in item._fixtureinfo.name2fixturedefs.items()}
+    shared = sorted(name for name, scope in scopes.items() if scope == "package")
+    wide = [name for name, scope in scopes.items() if scope in ("package", "module")]
+    place = shared or [item.path.relative_to(ROOT).as_posix()]
+    return "-".join([*place, *(str(_variants(item)[name]) for name in wide if name in _variants(item))]) if wide else ""
+
+
+def _variants(item: pytest.Function) -> dict[str, object]:
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
+
+
 def _execute(url: str, *statements: str) -> None:
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         for statement in statements:

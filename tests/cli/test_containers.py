@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli.containers import write_secrets
+from cli.containers import PEPPER_FILES, PEPPERED, write_secrets
+from shared.settings import SettingsMissing
 from tests.cli.conftest import ROOT
 
 NAMED = re.compile(r"/secrets/(\w+/[\w.]+)")
@@ -66,6 +67,60 @@ def test_a_given_pepper_is_used_and_else_all_are_random(folder: Path, monkeypatc
     random = [found["redis/password"], found["postgres/password"], *(found[f"{s}/cursor_secret"] for s in ("gateway",))]
     assert len(set(random)) == len(random)
     assert all(len(value) == 64 for value in random)
+
+
+def test_peppers_of_before_are_taken_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKGATE_KEY_PEPPER_VERSION", "3")
+    monkeypatch.setenv("TICKGATE_KEY_PEPPERS_OLD", json.dumps({"2": "a pepper of before"}))
+    write_secrets(folder)
+    found = _found(folder)
+    for process in ("gateway", "bootstrap"):
+        assert found[f"{process}/key_pepper_version"] == "3"
+        assert json.loads(found[f"{process}/key_peppers_old"]) == {"2": "a pepper of before"}
+
+
+def test_a_higher_version_makes_a_new_pepper_and_keeps_the_one_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_secrets(folder)
+    before = _found(folder)
+    monkeypatch.setenv("TICKGATE_KEY_PEPPER_VERSION", "2")
+    write_secrets(folder)
+    after = _found(folder)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {f"{process}/{name}" for process in PEPPERED for name in PEPPER_FILES}
+    for process in PEPPERED:
+        assert json.loads(after[f"{process}/key_peppers_old"]) == {"1": before["gateway/key_pepper"]}
+    assert after["gateway/key_pepper"] == after["bootstrap/key_pepper"] != before["gateway/key_pepper"]
+    monkeypatch.delenv("TICKGATE_KEY_PEPPER_VERSION")
+    write_secrets(folder)
+    assert _found(folder) == after
+
+
+@pytest.mark.parametrize("written", range(6))
+def test_a_pepper_s_change_that_is_interrupted_goes_on_and_loses_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    write_secrets(folder)
+    before = _found(folder)
+    monkeypatch.setenv("TICKGATE_KEY_PEPPER_VERSION", "2")
+    write_secrets(folder)
+    for name in [f"{process}/{name}" for process in PEPPERED for name in reversed(PEPPER_FILES)][written:]:
+        (folder / name).unlink()
+        (folder / name).write_text(before[name])
+    write_secrets(folder)
+    found = _found(folder)
+    for process in PEPPERED:
+        assert found[f"{process}/key_pepper_version"] == "2"
+        assert json.loads(found[f"{process}/key_peppers_old"]) == {"1": before["gateway/key_pepper"]}
+    assert found["gateway/key_pepper"] == found["bootstrap/key_pepper"] != before["gateway/key_pepper"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("KEY_PEPPER_VERSION", "two"), ("KEY_PEPPERS_OLD", "[1]")])
+def test_what_is_no_version_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"TICKGATE_{name}", value)
+    with pytest.raises(SettingsMissing, match=name):
+        write_secrets(folder)
 
 
 def test_what_belongs_together_agrees(folder: Path) -> None:

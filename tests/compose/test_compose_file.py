@@ -89,11 +89,19 @@ def test_every_setting_it_gives_exists(services: dict[str, Any]) -> None:
     [
         (service, secret)
         for service in ("catalog", "entitlements", "pricing", "worker", "relay", "scheduler")
-        for secret in ("KEY_PEPPER", "DATABASE_URL", "GATEWAY_DATABASE_URL")
+        for secret in ("KEY_PEPPER", "KEY_PEPPERS_OLD", "DATABASE_URL", "GATEWAY_DATABASE_URL")
     ],
 )
 def test_no_process_is_given_a_secret_it_does_not_need(service: str, secret: str, services: dict[str, Any]) -> None:
     assert f"{PREFIX}{secret}" not in _settings_of(services[service])
+
+
+@pytest.mark.parametrize("service", ["gateway", "bootstrap"])
+def test_who_digests_keys_is_given_every_pepper_as_a_file(service: str, services: dict[str, Any]) -> None:
+    environment = services[service]["environment"]
+    for name in ("key_pepper", "key_pepper_version", "key_peppers_old"):
+        assert environment[f"{PREFIX}{name.upper()}_FILE"] == f"/secrets/{service}/{name}"
+        assert f"{PREFIX}{name.upper()}" in services["secrets"]["environment"]
 
 
 def test_each_process_mounts_its_own_secrets_only(services: dict[str, Any]) -> None:

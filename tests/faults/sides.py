@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -12,17 +13,20 @@ from typing import Any
 
 import httpx
 import psycopg
+from sqlalchemy import make_url
 from starlette.types import Message, Receive, Scope, Send
 
 from cli.embedded.children import free_port
 from cli.migrate import migrate
 from cli.platform import Platform, Process, apart, composed
 from cli.seed import seed_datasets, seed_keys
-from cli.settings import OperatorSettings
+from cli.settings import SCHEMAS, OperatorSettings
 from gateway.settings import KeysSettings
 from services.catalog.settings import CatalogSettings
+from shared.coherence.stamp import WINDOW
 from shared.upstream import open_upstream
 from tests.conftest import Stores
+from tests.faults.trials import patiently
 from tests.serving import listening
 from tests.world import secrets, settings_of
 
@@ -36,7 +40,9 @@ class Between:
     def __init__(self, url: str) -> None:
         self._url = url
         self.delay = 0.0
+        self.joining = False
         self.held: set[str] = set()
+        self._under_way: dict[bytes, list[Message]] = {}
         self.holding = threading.Event()
         self.let_go = threading.Event()
 
@@ -45,14 +51,10 @@ class Between:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
-        answer: list[Message] = []
-
-        async def keep(message: Message) -> None:
-            answer.append(message)
-
-        async with open_upstream(self._url) as upstream:
-            await upstream(scope, receive, keep)
+        joined = self._under_way.get(scope["query_string"]) if self.joining and scope["path"] in self.held else None
+        answer = joined or await self._asked(scope, receive)
         if scope["path"] in self.held:
+            self._under_way[scope["query_string"]] = answer
             self.holding.set()
             while not self.let_go.is_set():  # noqa: ASYNC110 - it is set from another thread
                 await asyncio.sleep(0.005)
@@ -61,9 +63,24 @@ class Between:
         for message in answer:
             await send(message)
 
+    async def _asked(self, scope: Scope, receive: Receive) -> list[Message]:
+        answer: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        async with open_upstream(self._url) as upstream:
+            await upstream(scope, receive, keep)
+        return answer
+
     @contextmanager
-    def keeping_back(self, path: str) -> Iterator[None]:
-        """Answers for this path arrive when the block ends."""
+    def keeping_back(self, path: str, *, joining: bool = False) -> Iterator[None]:
+        """Answers for this path arrive when the block ends; `joining`, a question like one under way gets its answer.
+
+        That is what the promise forbids, and a control.
+        """
+        self.joining = joining
+        self._under_way.clear()
         self.holding.clear()
         self.let_go.clear()
         self.held.add(path)
@@ -102,8 +119,9 @@ class Sides:
 
     def quant(self) -> dict[str, Any]:
         """A new Quant: account, id and key."""
+        body = {"name": f"Quant {next(names)}", "role": "quant"}
         with self.staff(0, "admin") as admin:
-            made = admin.post("/v1/api-keys", json={"name": f"Quant {next(names)}", "role": "quant"})
+            made = patiently(lambda: admin.post("/v1/api-keys", json=body))
         assert made.status_code == 201, made.text
         return dict(made.json())
 
@@ -117,11 +135,52 @@ class Sides:
         """What an operator does after a restore."""
         migrate(settings_of(OperatorSettings, self.env))
 
+    @contextmanager
+    def backup(self) -> Iterator[Callable[[], None]]:
+        """A copy of the whole database as it is now; called, it takes the place of the one that is there then."""
+        url = self.env["TICKGATE_DATABASE_URL"]
+        server, _, name = url.rpartition("/")
+        kept = f"{name}_kept"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as owner:
+
+            def copy(source: str, target: str) -> None:
+                owner.execute(f'alter database "{source}" allow_connections false'.encode())
+                owner.execute(
+                    "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", [source]
+                )
+                owner.execute(f'create database "{target}" template "{source}"'.encode())
+                owner.execute(f'alter database "{source}" allow_connections true'.encode())
+
+            def restore() -> None:
+                owner.execute(f'drop database "{name}" with (force)'.encode())
+                copy(kept, name)
+
+            copy(name, kept)
+            try:
+                yield restore
+            finally:
+                owner.execute(f'drop database "{kept}" with (force)'.encode())
+
+    @contextmanager
+    def without(self, schema: str) -> Iterator[None]:
+        """A service's database is out of its reach, and of nobody else's."""
+        database = self.env["TICKGATE_DATABASE_URL"].rpartition("/")[2]
+        roles = {name: str(make_url(self.env[f"TICKGATE_{name.upper()}_DATABASE_URL"]).username) for name in SCHEMAS}
+        for name in SCHEMAS:
+            self.sql(f'grant connect on database "{database}" to "{roles[name]}"')
+        self.sql(f'revoke connect on database "{database}" from public, "{roles[schema]}"')
+        away = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s and usename = %s"
+        self.sql(away, database, roles[schema])
+        try:
+            yield
+        finally:
+            self.sql(f'grant connect on database "{database}" to public')
+
 
 def give(ops: httpx.Client, account: str, dataset: str = "BTC", frequency: str = "1d") -> str:
     """Give access; the grant's id."""
     body = {"account": account, "dataset": dataset, "frequencies": [frequency], "reason": "Signed"}
-    answer = ops.post("/v1/grants", json=body)
+    answer = patiently(lambda: ops.post("/v1/grants", json=body))
     assert answer.status_code == 201, answer.text
     return str(answer.json()["data"][0]["id"])
 
@@ -134,6 +193,28 @@ def revoke(ops: httpx.Client, grant: str) -> httpx.Response:
 def read(quant: httpx.Client, dataset: str = "BTC", frequency: str = "1d") -> int:
     """Read prices; the status."""
     return quant.get(f"/v1/datasets/{dataset}/prices", params={"frequency": frequency, "limit": 1}).status_code
+
+
+def read_patiently(quant: httpx.Client) -> int:
+    """The same, again and again while the answer is that the service is busy."""
+    return patiently(lambda: quant.get("/v1/datasets/BTC/prices", params={"frequency": "1d", "limit": 1})).status_code
+
+
+def remembered(*readers: httpx.Client) -> None:
+    """Read until reads are answered from memory: twice while changes are told."""
+    time.sleep(2 * WINDOW)
+    assert [read_patiently(reader) for reader in readers * 2] == [200] * 2 * len(readers)
+
+
+@contextmanager
+def people(sides: Sides, key: str) -> Iterator[tuple[list[httpx.Client], list[httpx.Client], list[httpx.Client]]]:
+    """Ops, admin and the holder of the key, each at both gateways."""
+    with ExitStack() as stack:
+        yield (
+            [stack.enter_context(sides.staff(side, "ops")) for side in range(2)],
+            [stack.enter_context(sides.staff(side, "admin")) for side in range(2)],
+            [stack.enter_context(sides.client(side, key)) for side in range(2)],
+        )
 
 
 @contextmanager

@@ -1,0 +1,21 @@
+"""How much is done: little in the tests of every day, all of it in `make proof`, which keeps its figures."""
+
+import os
+from pathlib import Path
+
+PROOF = os.environ.get("TICKGATE_PROOF", "") in ("1", "long")
+LONG = os.environ.get("TICKGATE_PROOF") == "long"
+FIGURES = os.environ.get("TICKGATE_FIGURES", "")
+
+
+def figure(what: str, **counts: object) -> None:
+    """Say what a proof came to; `make proof` prints it, and collects it in a file."""
+    line = f"{what}: " + ", ".join(f"{name.replace('_', ' ')} {_shown(count)}" for name, count in counts.items())
+    print(line)  # noqa: T201 - pytest shows it on demand
+    if FIGURES:
+        with Path(FIGURES).open("a") as file:
+            file.write(f"{line}\n")
+
+
+def _shown(count: object) -> object:
+    return len(count) if isinstance(count, list | tuple | set | dict) else count
