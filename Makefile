@@ -4,9 +4,14 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 BIN := $(VENV)/bin
 TESTS ?= tests
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+PROOF ?= 1
+PYTEST := $(BIN)/python -m pytest
+# what promises something in seconds comes after the rest, alone; where a path holds nothing of a kind, that is no failure
+TOGETHER := -n auto --dist loadgroup -m "not compose and not undisturbed"
+ALONE := -m undisturbed
+OR_NOTHING := || test $$? -eq 5
 
-.PHONY: install demo run test compose-test check format lock clean
+.PHONY: install demo run test proof compose-test check format lock clean
 
 install: $(INSTALLED)
 
@@ -31,7 +36,13 @@ run: install  ## everything in the foreground; Ctrl-C stops it, the data stays
 	@exec $(BIN)/tickgate up
 
 test: install  ## the whole suite, on embedded servers
-	$(PYTEST) $(TESTS)
+	$(PYTEST) $(TOGETHER) $(TESTS) $(OR_NOTHING)
+	$(PYTEST) $(ALONE) $(TESTS) $(OR_NOTHING)
+
+proof: install  ## the tests in their long forms; PROOF=long makes the longest of them; the figures are kept in proof.txt
+	@date -u "+make proof, %Y-%m-%d, on $$(getconf _NPROCESSORS_ONLN) cores" > proof.txt
+	TICKGATE_PROOF=$(PROOF) TICKGATE_FIGURES=$(CURDIR)/proof.txt $(PYTEST) $(TESTS)
+	@cat proof.txt
 
 compose-test: install  ## the containers, for real, where a Docker engine answers
 	$(BIN)/python -m pytest tests/compose -m compose -rs
@@ -41,7 +52,8 @@ check: install  ## format, lint, types, imports, tests with coverage
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) --cov --cov-report=term:skip-covered tests
+	$(PYTEST) $(TOGETHER) --cov --cov-report= tests
+	$(PYTEST) $(ALONE) --cov --cov-append --cov-report=term:skip-covered tests
 
 format: install
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -18,10 +19,13 @@ from shared.clock import DatabaseClock
 from shared.coherence.memory import Memory
 from shared.coherence.stamp import boottime
 from shared.database import Database
+from shared.errors import TemporarilyUnavailable
 from shared.principal import Principal
 
 HEADER = b"x-api-key"
 USE_NOTED_EVERY = 60.0  # seconds after which a key is looked up although it is remembered: that notes its use
+LOOK_UPS = 8  # at once: as many as there are connections
+PATIENCE = 0.5  # seconds that a look-up waits for its turn
 ANONYMOUS = Principal(role="anonymous", name="anonymous")
 
 
@@ -42,6 +46,12 @@ class Guard:
         self._secrets = secrets
         self._uses = KeyUses()
         self._memory = memory
+        self._threads = ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="keys")
+        self._turns = asyncio.Semaphore(LOOK_UPS)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def admit(self, scope: Scope, route: Route) -> Principal:
         """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed.
@@ -67,10 +77,22 @@ class Guard:
         if known is not None:
             return known
         at = boottime()
-        found = await asyncio.to_thread(self._look_up, key)
+        found = await self._looked_up(key)
         value = KnownKey(_digest(key), found.principal, at)
         self._memory.remember(key.id, value, until=found.until, stamp=found.stamp)
         return found.principal
+
+    async def _looked_up(self, key: KeyParts) -> Vouched:
+        """In a thread; when the database is slow nobody queues for it longer than for a connection."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise TemporarilyUnavailable from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, key)
+        finally:
+            self._turns.release()
 
     def _look_up(self, key: KeyParts) -> Vouched:
         with self._database.transaction() as session:

@@ -80,10 +80,11 @@ async def _open(settings: GatewaySettings, routes: tuple[Route, ...], stack: Asy
     memory: Memory[KnownKey] = Memory()
     owner = stack.enter_context(closing(SchemaOwner(settings.gateway_database_url, feed)))
     await stack.enter_async_context(following(memory, owner))
+    guard = stack.enter_context(closing(Guard(database, KeySecrets.under(settings), memory)))
     return Door(
         pages=_pages(services, merge(routes, documents)),
         matcher=Matcher(routes),
-        guard=Guard(database, KeySecrets.under(settings), memory),
+        guard=guard,
         forwarder=Forwarder(services, signer, parameters_of(routes, documents)),
         limits=limits,
     )

@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 
 import httpx
 import psycopg
 import pytest
 
+from shared.coherence.stamp import WINDOW
 from tests.world import World
 
+numbers = count()
 IN_TIME = 2.0
 RECOVERED = 1.0
 SLOW = (
@@ -23,7 +26,12 @@ MENDED = (
     "drop policy slow on {table}",
     "drop policy everything on {table}",
 )
-CASES = (("anyone", "/v1/datasets", "catalog.datasets"), ("quant", "/v1/grants", "entitlements.grants"))
+CASES = (
+    ("anyone", "/v1/datasets", "catalog.datasets"),
+    ("quant", "/v1/grants", "entitlements.grants"),
+    ("admin", "/v1/api-keys", "gateway.api_keys"),
+)
+pytestmark = pytest.mark.undisturbed
 Breakage = Callable[[str, str], AbstractContextManager[None]]
 
 
@@ -63,6 +71,13 @@ def recovers(client: httpx.Client, path: str) -> bool:
     return False
 
 
+def stranger(world: World) -> httpx.Client:
+    """A client whose key nobody remembers yet."""
+    with world.person("admin") as admin:
+        made = admin.post("/v1/api-keys", json={"name": f"Stranger {next(numbers)}", "role": "quant"})
+    return httpx.Client(base_url=world.platform.url, headers={"X-API-Key": made.json()["key"]}, timeout=20)
+
+
 @pytest.mark.parametrize(
     ("breakage", "role", "path", "table"), [(slow, *CASES[0]), *((locked, *case) for case in CASES)]
 )
@@ -77,6 +92,38 @@ def test_b3_a_query_that_does_not_end_is_503_in_time(
             assert answer.headers["retry-after"] == "1"
             assert seconds < IN_TIME
         assert recovers(client, path)
+
+
+KEYS = "gateway.api_keys"
+
+
+@pytest.mark.parametrize("breakage", [slow, locked])
+def test_b3_a_key_that_cannot_be_looked_up_is_503_in_time_and_a_remembered_one_opens(
+    hostile_world: World, breakage: Breakage
+) -> None:
+    with stranger(hostile_world) as known, stranger(hostile_world) as unknown:
+        assert remembers(known)
+        with breakage(hostile_world.env["TICKGATE_DATABASE_URL"], KEYS):
+            answer, seconds = timed(unknown, "/v1/grants")
+            assert (answer.status_code, answer.json()["code"]) == (503, "temporarily-unavailable")
+            assert seconds < IN_TIME
+            assert known.get("/v1/grants").status_code == 200
+        assert recovers(unknown, "/v1/grants")
+
+
+def test_b3_keys_that_cannot_be_looked_up_keep_nobody_longer_than_that(hostile_world: World) -> None:
+    with stranger(hostile_world) as unknown:
+        with locked(hostile_world.env["TICKGATE_DATABASE_URL"], KEYS), ThreadPoolExecutor(24) as crowd:
+            answers = list(crowd.map(lambda _: timed(unknown, "/v1/grants"), range(24)))
+            assert {answer.status_code for answer, _ in answers} == {503}
+            assert max(seconds for _, seconds in answers) < IN_TIME
+        assert recovers(unknown, "/v1/grants")
+
+
+def remembers(client: httpx.Client) -> bool:
+    """Use a key until the gateway has certainly kept it: twice while changes are told."""
+    time.sleep(2 * WINDOW)
+    return [client.get("/v1/grants").status_code for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize(("role", "path", "table"), CASES)
