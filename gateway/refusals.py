@@ -369,6 +369,17 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             at=("body", "/decisions"),
         ),
     ),
+    "getRules": (
+        Refusal(404, "rules-version-not-found", "The rules never had this version; GET /v1/rules lists their history."),
+    ),
+    "replaceRules": (
+        Refusal(
+            409,
+            "rules-changed",
+            "The rules are at another version than the one to be replaced; `version` says at which. Look at it first.",
+            {"version": 2},
+        ),
+    ),
     "giveGrants": (OWN, CELL_HELD, NAMED_ACCOUNT, NAMED_DATASET, NAMED_FREQUENCY),
     "getGrant": (GRANT,),
     "revokeGrant": (

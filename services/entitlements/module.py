@@ -9,6 +9,7 @@ from services.entitlements.grants import controller as grants
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
 from services.entitlements.requests import controller as requests
+from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
 from shared.module import Module
 
@@ -20,6 +21,7 @@ module = Module(
     controllers=(
         requests.router,
         decisions.router,
+        rules.router,
         direct_grants.router,
         grants.router,
         accounts.router,

@@ -19,6 +19,7 @@ from services.entitlements.grants.schemas import GrantOut, Revocation
 from services.entitlements.grants.service import GrantService
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
+from services.entitlements.rules.service import RuleService
 from shared.clock import Clock, DatabaseClock
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
@@ -43,6 +44,7 @@ class Desk:
         self.requests, self.decisions = requests(session, clock), decisions(session, clock)
         self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
         self.access = AccessService(session, clock)
+        self.rules, self.clock = RuleService(session, clock), clock
 
     def ask(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> RequestOut:
         """Ask for frequencies."""
