@@ -35,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/datasets/{symbol}/prices", "pricing", QUANT),
     Route("GET", "/v1/datasets/{symbol}/market-caps", "pricing", QUANT),
     Route("POST", "/v1/access-requests", "entitlements", QUANT),
+    Route("POST", "/v1/access-requests/preview", "entitlements", QUANT),
     Route("GET", "/v1/access-requests", "entitlements", QUANT),
     Route("GET", "/v1/access-requests/{id}", "entitlements", QUANT),
     Route("POST", "/v1/access-requests/{id}/decisions", "entitlements", OPS),

@@ -6,6 +6,7 @@ from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
+from services.entitlements.intake import controller as intake
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
 from services.entitlements.requests import controller as requests
@@ -19,6 +20,7 @@ module = Module(
     metadata=metadata,
     revision="0008",
     controllers=(
+        intake.router,
         requests.router,
         decisions.router,
         rules.router,

@@ -36,6 +36,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("GET", "/v1/datasets/{symbol}/prices"): GRANTED,
     ("GET", "/v1/datasets/{symbol}/market-caps"): GRANTED,
     ("POST", "/v1/access-requests"): PERSONS,
+    ("POST", "/v1/access-requests/preview"): PERSONS,
     ("GET", "/v1/access-requests"): PERSONS,
     ("GET", "/v1/access-requests/{id}"): OWN,
     ("POST", "/v1/access-requests/{id}/decisions"): STAFF,

@@ -69,6 +69,7 @@ OPERATIONS = (
     Operation("GET", "/v1/datasets/{symbol}/prices", "quant", SYMBOL),
     Operation("GET", "/v1/datasets/{symbol}/market-caps", "quant", SYMBOL),
     Operation("POST", "/v1/access-requests", "quant", (), REQUEST, ("dataset", "frequencies"), ("reason",)),
+    Operation("POST", "/v1/access-requests/preview", "quant", (), REQUEST, ("dataset", "frequencies"), ("reason",)),
     Operation("GET", "/v1/access-requests", "quant"),
     Operation("GET", "/v1/access-requests/{id}", "quant", ID),
     Operation(
