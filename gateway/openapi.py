@@ -34,6 +34,7 @@ TAGS = {
     "Prices": "Prices, and what there is of them.",
     "Market capitalisations": "Daily market capitalisations.",
     "Requests": "Asking for access, and deciding.",
+    "Rules": "What is answered automatically.",
     "Grants": "Who may read what, and until when.",
     "Notifications": "What happened to one's requests and grants.",
     "Accounts": "Who comes to the vendor.",

@@ -300,6 +300,28 @@ ANY_DENIED = Refusal(
     {**NOTHING, "frequency": None, "granted_frequencies": []},
 )
 RETIRED = {"retired_at": "2026-01-31T00:00:00Z"}
+ASKING = (
+    Refusal(
+        409,
+        "nothing-to-request",
+        "Every frequency asked for is already granted or pending; `skipped` says which and by what.",
+        {"skipped": [HELD]},
+    ),
+    Refusal(
+        409,
+        "cooldown",
+        "A frequency asked for was refused a short while ago; ask again from `reapply_after` on.",
+        {"frequency": "1h", "reapply_after": "2026-02-01T20:00:00Z"},
+    ),
+    NAMED_DATASET,
+    NAMED_FREQUENCY,
+    Refusal(
+        429,
+        "too-many-open",
+        "Too many of your items are still undecided; wait for decisions before you ask for more.",
+        {"limit": 50},
+    ),
+)
 OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "addDataset": (
         Refusal(
@@ -333,28 +355,8 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
         ),
     ),
     "listMarketCaps": (ANY_DENIED, DATASET),
-    "createAccessRequest": (
-        Refusal(
-            409,
-            "nothing-to-request",
-            "Every frequency asked for is already granted or pending; `skipped` says which and by what.",
-            {"skipped": [HELD]},
-        ),
-        Refusal(
-            409,
-            "cooldown",
-            "A frequency asked for was refused a short while ago; ask again from `reapply_after` on.",
-            {"frequency": "1h", "reapply_after": "2026-02-01T20:00:00Z"},
-        ),
-        NAMED_DATASET,
-        NAMED_FREQUENCY,
-        Refusal(
-            429,
-            "too-many-open",
-            "Too many of your items are still undecided; wait for decisions before you ask for more.",
-            {"limit": 50},
-        ),
-    ),
+    "createAccessRequest": ASKING,
+    "previewAccessRequest": ASKING,
     "getAccessRequest": (REQUEST,),
     "decideAccessRequest": (
         OWN,
@@ -367,6 +369,17 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             "The request does not ask for a frequency that the decision names; `requested` lists what it asks for.",
             {"requested": ["1h"]},
             at=("body", "/decisions"),
+        ),
+    ),
+    "getRules": (
+        Refusal(404, "rules-version-not-found", "The rules never had this version; GET /v1/rules lists their history."),
+    ),
+    "replaceRules": (
+        Refusal(
+            409,
+            "rules-changed",
+            "The rules are at another version than the one to be replaced; `version` says at which. Look at it first.",
+            {"version": 2},
         ),
     ),
     "giveGrants": (OWN, CELL_HELD, NAMED_ACCOUNT, NAMED_DATASET, NAMED_FREQUENCY),

@@ -6,9 +6,11 @@ from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
+from services.entitlements.intake import controller as intake
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
 from services.entitlements.requests import controller as requests
+from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
 from shared.module import Module
 
@@ -18,8 +20,10 @@ module = Module(
     metadata=metadata,
     revision="0008",
     controllers=(
+        intake.router,
         requests.router,
         decisions.router,
+        rules.router,
         direct_grants.router,
         grants.router,
         accounts.router,

@@ -53,6 +53,8 @@ REASON = {"reason": "Only a test."}
 REQUEST: Body = {"dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test.", "duration_days": 30}
 REFUSAL: Body = {"outcome": "refuse", "reason": "Only a test.", "note": "Only a test."}
 GRANT: Body = {"account": SOME, "dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test."}
+RULE = {"name": "later", "when": {"trial": True}, "verdict": "refer", "reason": "Only a test.", "reason_code": "later"}
+RULES: Body = {"replaces": 1, "note": "Only a test.", "rules": [RULE]}
 DATASET: Body = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"]}
 KEY: Body = {"name": "Only a test", "role": "quant", "expires_at": "2100-01-01"}
 OPERATIONS = (
@@ -67,6 +69,7 @@ OPERATIONS = (
     Operation("GET", "/v1/datasets/{symbol}/prices", "quant", SYMBOL),
     Operation("GET", "/v1/datasets/{symbol}/market-caps", "quant", SYMBOL),
     Operation("POST", "/v1/access-requests", "quant", (), REQUEST, ("dataset", "frequencies"), ("reason",)),
+    Operation("POST", "/v1/access-requests/preview", "quant", (), REQUEST, ("dataset", "frequencies"), ("reason",)),
     Operation("GET", "/v1/access-requests", "quant"),
     Operation("GET", "/v1/access-requests/{id}", "quant", ID),
     Operation(
@@ -80,6 +83,8 @@ OPERATIONS = (
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
+    Operation("GET", "/v1/rules", "ops"),
+    Operation("PUT", "/v1/rules", "admin", (), RULES, ("replaces", "note", "rules"), ("note",)),
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),
     Operation("GET", "/v1/me", "quant"),

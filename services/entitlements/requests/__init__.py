@@ -1,1 +1,1 @@
-"""Asking for access and deciding on it: a request has one item per frequency."""
+"""What was asked for and what became of it: a request has one item per frequency."""

@@ -1,9 +1,11 @@
 """The tables of requests."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from services.entitlements.database import Base
@@ -17,7 +19,10 @@ class AccessRequest(Base, table=True):
     """What an account asked for; its status is derived from its items, never stored."""
 
     __tablename__ = "access_requests"
-    __table_args__ = (Index("ix_access_requests_account", "account", "id"),)
+    __table_args__ = (
+        Index("ix_access_requests_account", "account", "id"),
+        Index("ix_access_requests_created_at", "created_at"),
+    )
 
     id: UUID = Field(primary_key=True)
     account: UUID
@@ -65,3 +70,4 @@ class RequestItem(Base, table=True):
     reason: str | None = None
     note: str | None = None
     grant_id: UUID | None = Field(default=None, foreign_key="entitlements.grants.id")
+    trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from services.entitlements.grants.schemas import Days, Frequency, Symbol
+from services.entitlements.rules.schemas import Trace
 from shared.pagination import Page
 from shared.wire import Input, Output, Text
 
@@ -70,10 +71,11 @@ class ItemOut(Output):
 
 
 class OpsItemOut(ItemOut):
-    """The same for Ops, with who decided and what they noted."""
+    """The same for Ops, with who decided and what they noted, and what the rules answered when it was asked for."""
 
     decided_by: UUID | None
     note: str | None
+    trace: Trace | None
 
 
 class Skipped(Output):

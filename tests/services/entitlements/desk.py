@@ -17,13 +17,16 @@ from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.direct_grants.service import DirectGrantService
 from services.entitlements.grants.schemas import GrantOut, Revocation
 from services.entitlements.grants.service import GrantService
+from services.entitlements.intake.schemas import PreviewOut
+from services.entitlements.intake.service import IntakeService
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
+from services.entitlements.rules.service import RuleService
 from shared.clock import Clock, DatabaseClock
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
 
-Requests = Callable[[Session, Clock], RequestService]
+Intake = Callable[[Session, Clock], IntakeService]
 Decisions = Callable[[Session, Clock], DecisionService]
 
 
@@ -35,19 +38,26 @@ class Desk:
         session: Session,
         clock: Clock | None = None,
         *,
-        requests: Requests = RequestService,
+        intake: Intake = IntakeService,
         decisions: Decisions = DecisionService,
     ) -> None:
         self.session = session
         clock = clock or DatabaseClock()
-        self.requests, self.decisions = requests(session, clock), decisions(session, clock)
+        self.intake, self.decisions = intake(session, clock), decisions(session, clock)
+        self.requests = RequestService(session, clock)
         self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
         self.access = AccessService(session, clock)
+        self.rules, self.clock = RuleService(session, clock), clock
 
     def ask(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> RequestOut:
         """Ask for frequencies."""
         new = NewRequest.model_validate({"dataset": dataset, "frequencies": frequencies, **more})
-        return self.requests.create(new, offer_of(dataset), by)
+        return self.intake.create(new, offer_of(dataset), by)
+
+    def preview(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> PreviewOut:
+        """What asking would be answered with."""
+        new = NewRequest.model_validate({"dataset": dataset, "frequencies": frequencies, **more})
+        return self.intake.preview(new, offer_of(dataset), by)
 
     def decide(self, request: UUID, *, by: Principal = OPS, **decision: Any) -> OpsRequestOut:
         """Decide, and read the request as Ops."""

@@ -17,11 +17,11 @@ from tests.services.entitlements.fakes import DAY, MS, OTHER, T0, SetClock
 def test_a_trial_is_read_to_the_last_millisecond_and_nobody_has_to_end_it(
     desk: Desk, clock: SetClock, after_the_end: timedelta, state: str
 ) -> None:
-    request = desk.ask("1d", trial=True)
+    request = desk.ask("1h", trial=True)
     clock.at += DAY
     desk.decide(request.id, outcome="approve")
     clock.at += 14 * DAY + after_the_end
-    assert desk.may().state == state
+    assert desk.may("1h").state == state
 
 
 def test_an_approval_allows_the_very_next_read(desk: Desk) -> None:

@@ -59,7 +59,7 @@ def test_what_is_left_out_stays_pending_and_can_be_decided_later(desk: Desk) -> 
 
 
 def test_what_was_asked_is_what_is_given_unless_said_otherwise(desk: Desk) -> None:
-    request = desk.ask("1d", trial=True, duration_days=7)
+    request = desk.ask("1h", trial=True, duration_days=7)
     [item] = desk.decide(request.id, outcome="approve").items
     assert item.grant is not None
     grant = desk.grants.find(item.grant, QUANT)
