@@ -2,6 +2,7 @@
 
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
+from services.entitlements.bulk_decisions import controller as bulk_decisions
 from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
@@ -9,9 +10,11 @@ from services.entitlements.grants import controller as grants
 from services.entitlements.intake import controller as intake
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
+from services.entitlements.questions import controller as questions
 from services.entitlements.requests import controller as requests
 from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
 
 module = Module(
@@ -22,8 +25,11 @@ module = Module(
     controllers=(
         intake.router,
         requests.router,
+        questions.router,
+        withdrawals.router,
         decisions.router,
         rules.router,
+        bulk_decisions.router,
         direct_grants.router,
         grants.router,
         accounts.router,

@@ -15,3 +15,9 @@ class UnknownAccount(Problem):
     status = 422
     field = ("body", "/account")
     code = "account-not-found"
+
+
+class AccountBlocked(Problem):
+    """The account is blocked or closed, so nothing can be given to it; `standing` says which."""
+
+    status = 409

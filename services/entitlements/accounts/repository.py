@@ -24,6 +24,11 @@ class AccountRepository:
             new.on_conflict_do_update(index_elements=["id"], set_={"name": name, "role": role}, where=changed)
         )
 
+    def hold(self, account: UUID) -> Account | None:
+        """The account, whose standing stays as it is until the transaction ends; None for one never met here."""
+        query = select(Account).where(Account.id == account).with_for_update(read=True)
+        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
     def find_all(self, ids: Iterable[UUID]) -> dict[UUID, Account]:
         """Those of these accounts that are known here."""
         rows = self._session.scalars(select(Account).where(col(Account.id).in_(set(ids))))

@@ -28,6 +28,11 @@ def shortens(old: datetime | None, new: datetime | None) -> bool:
     return new is not None and (old is None or new < old)
 
 
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The later of two ends, of which None is never reached."""
+    return None if one is None or other is None else max(one, other)
+
+
 @dataclass(frozen=True)
 class Term:
     """When a right begins and ends, and of what kind it is; `ends_at` is None only where that was said."""

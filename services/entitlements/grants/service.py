@@ -1,6 +1,6 @@
 """What can be done with grants: give, list, find, revoke."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantClosed, GrantNotFound
-from services.entitlements.grants.policy import Term, shortens, status_of
+from services.entitlements.grants.policy import Term, later, shortens, status_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut, Revocation, as_json
 from services.entitlements.notifications.events import announce
@@ -30,8 +30,16 @@ class GrantService:
         self._grants = GrantRepository(session)
         self._accounts = AccountRepository(session)
 
+    def hold(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> None:
+        """Hold what stands in cells until the transaction ends: only a time taken after that is the decision's."""
+        for frequency in sorted(frequencies):
+            self._grants.lock_unclosed(account, dataset, frequency)
+
     def give(self, grant: Grant, now: datetime) -> Grant:
-        """Write a new grant and close what stands in its cell; raises CellHeld if both cannot be."""
+        """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be.
+
+        What is approved where a grant runs renews it: from now, with no gap, and never ending earlier.
+        """
         standing = self._grants.lock_unclosed(grant.account, grant.dataset, grant.frequency)
         if standing is not None:
             self._make_way(standing, grant, now)
@@ -41,16 +49,30 @@ class GrantService:
 
     def _make_way(self, standing: Grant, grant: Grant, now: datetime) -> None:
         """Close the cell's unclosed grant: as ended where its time is over, else as superseded by the new one."""
-        if standing.ends_at is not None and standing.ends_at <= now:
+        status = status_of(standing, now)
+        if status == "ended":
             standing.closed_at, standing.close_reason = standing.ends_at, "ended"
-        elif grant.starts_at > now:
-            raise CellHeld(grant=str(standing.id))
         else:
+            if status == "active":
+                self._renew(standing, grant, now)
             standing.closed_at, standing.close_reason = now, "superseded"
             grant.supersedes = standing.id
-            if shortens(standing.ends_at, grant.ends_at):
+            # one that was to begin may have begun, and been read under, since `now`
+            if grant.starts_at > now or shortens(standing.ends_at, grant.ends_at):
                 self._grants.raise_change(grant)
         self._grants.flush()
+
+    def _renew(self, running: Grant, grant: Grant, now: datetime) -> None:
+        if grant.starts_at > now or (grant.kind == "trial" and running.kind == "standard"):
+            raise CellHeld(grant=str(running.id))
+        if grant.origin != "direct":
+            grant.origin, grant.ends_at = "renewal", later(running.ends_at, grant.ends_at)
+
+    def drop_grace(self, account: UUID, dataset: str, frequency: str) -> None:
+        """A renewal of this cell came to nothing: an answer that counted on it may now be no, or end earlier."""
+        for grant in self._grants.unclosed(account, dataset):
+            if grant.frequency == frequency and grant.ends_at is not None:
+                self._grants.raise_change(grant)
 
     def find(self, grant: UUID, caller: Principal) -> GrantOut:
         """One grant; raises GrantNotFound, also for another account's unless the caller is Ops."""

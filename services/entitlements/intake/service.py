@@ -72,7 +72,7 @@ class IntakeService:
         self._accounts.meet(caller.account_id, name=caller.name, role=caller.role)
         now = self._clock.now(self._session)
         plan = self._plan(new, caller, now)
-        self._requests.write_lapsed(caller.account_id, new.dataset, new.frequencies, now)
+        self._shown.write_lapsed(self._requests.lock_undecided(caller.account_id, new.dataset, new.frequencies), now)
         request, items = _rows(new, plan, caller, now)
         written = self._requests.add(request, items)
         lost = self._pending(request, [item.frequency for item in items if item.frequency not in written])

@@ -22,7 +22,10 @@ class NotificationOut(Output):
 
     id: UUID
     type: str = Field(
-        description="access.requested (to Ops), access.decided, grant.started or grant.revoked.",
+        description=(
+            "To Ops: access.requested, access.answered, access.withdrawn. To the account: access.question, "
+            "access.decided, access.lapsed, grant.started, grant.revoked."
+        ),
         examples=["access.decided"],
     )
     created_at: datetime

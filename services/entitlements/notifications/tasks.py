@@ -18,5 +18,15 @@ def notify(session: Session, event: Event) -> None:
 
 
 tasks: dict[str, Handler] = dict.fromkeys(
-    ("access.requested", "access.decided", "grant.started", "grant.revoked"), notify
+    (
+        "access.requested",
+        "access.question",
+        "access.answered",
+        "access.decided",
+        "access.withdrawn",
+        "access.lapsed",
+        "grant.started",
+        "grant.revoked",
+    ),
+    notify,
 )

@@ -19,9 +19,13 @@ from services.entitlements.grants.schemas import GrantOut, Revocation
 from services.entitlements.grants.service import GrantService
 from services.entitlements.intake.schemas import PreviewOut
 from services.entitlements.intake.service import IntakeService
+from services.entitlements.questions.schemas import Answer, Question
+from services.entitlements.questions.service import QuestionService
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
 from services.entitlements.rules.service import RuleService
+from services.entitlements.withdrawals.schemas import Withdrawal
+from services.entitlements.withdrawals.service import WithdrawalService
 from shared.clock import Clock, DatabaseClock
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
@@ -48,6 +52,7 @@ class Desk:
         self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
         self.access = AccessService(session, clock)
         self.rules, self.clock = RuleService(session, clock), clock
+        self.questions, self.withdrawals = QuestionService(session, clock), WithdrawalService(session, clock)
 
     def ask(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> RequestOut:
         """Ask for frequencies."""
@@ -77,6 +82,24 @@ class Desk:
         body = {"account": to.account_id, "dataset": dataset, "frequencies": frequencies, "reason": "Signed", **terms}
         account = AccountOut(id=to.account_id, name=to.name, role="quant")
         return self.direct_grants.give(DirectGrant.model_validate(body), account, offer_of(dataset), by)
+
+    def question(
+        self, request: UUID, *frequencies: str, text: str = "For which desk?", by: Principal = OPS
+    ) -> RequestOut:
+        """Ask about a request, and read it as who asked."""
+        question = Question.model_validate({"text": text, "frequencies": frequencies or None})
+        self.questions.ask(request, question, by)
+        return self.requests.find(request, by)
+
+    def answer(self, request: UUID, text: str = "For carry.", by: Principal = QUANT) -> RequestOut:
+        """Answer, and read the request."""
+        self.questions.answer(request, Answer(text=text), by)
+        return self.requests.find(request, by)
+
+    def withdraw(self, request: UUID, *frequencies: str, by: Principal = QUANT) -> RequestOut:
+        """Withdraw, and read the request."""
+        self.withdrawals.withdraw(request, Withdrawal.model_validate({"frequencies": frequencies or None}), by)
+        return self.requests.find(request, by)
 
     def revoke(self, grant: UUID, reason: str = "The licence ended.", by: Principal = OPS) -> GrantOut:
         """Revoke a grant."""

@@ -140,10 +140,11 @@ class Slow(RequestRepository):
 
 
 class Overtaken(IntakeService):
-    """A decision is made between its looks at what is pending and at what is held."""
+    """A decision, that its account's row does not hold up, is made between its looks at what is pending and held."""
 
     def __init__(self, session: Session, clock: Clock, overtake: Callable[[], None]) -> None:
         super().__init__(session, clock)
+        self._accounts = Unmet(session)
         self._requests = Slow(session, overtake)
 
 
@@ -152,6 +153,7 @@ class Backwards(IntakeService):
 
     def __init__(self, session: Session, clock: Clock, overtake: Callable[[], None]) -> None:
         super().__init__(session, clock)
+        self._accounts = Unmet(session)
         self._overtake = overtake
 
     def _cells(self, new: NewRequest, caller: Principal, now: datetime) -> list[Cell]:
