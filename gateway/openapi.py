@@ -8,6 +8,7 @@ from gateway.components import renamed, used
 from gateway.query import Parameters, query_parameters
 from gateway.routes import Route
 from shared import __version__
+from shared.idempotency import HEADER, LONGEST, PATTERN
 
 SCHEME = "ApiKey"
 DESCRIPTION = """\
@@ -41,6 +42,16 @@ TAGS = {
     "Jobs": "What runs by itself, and running it now.",
     "Me": "Who the caller is.",
     "API keys": "Who may come in, and in which role.",
+}
+REPEATABLE: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": (
+        "Makes the call safe to repeat for a day: under the same key it is not done again but answered as at first, "
+        "with `Idempotency-Replayed: true`. A secret is not shown again: its field is null, and `note` says what to do."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": f"^{PATTERN}$"},
 }
 OPEN_TO_ALL = "Needs no key."
 JOBS = ("sync-prices", "backfill-market-caps")
@@ -92,8 +103,9 @@ def _find(route: Route, documents: Mapping[str, Document]) -> dict[str, Any]:
 def _public(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
     """The operation as the public sees it: who may call it, and every refusal as a problem."""
     own = {status: answer for status, answer in operation["responses"].items() if not _is_framework(answer)}
-    if "parameters" in operation:
-        operation = {**operation, "parameters": [_exemplified(p) for p in operation["parameters"]]}
+    own_parameters = [_exemplified(p) for p in operation.get("parameters", ())]
+    if parameters := own_parameters + ([REPEATABLE] if route.method == "POST" else []):
+        operation = {**operation, "parameters": parameters}
     return {
         **operation,
         "tags": operation.get("tags") or [route.service.capitalize()],

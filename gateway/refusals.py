@@ -253,6 +253,19 @@ NAMED_FREQUENCY = Refusal(
     at=("body", "/frequencies"),
 )
 UNDECIDABLE = "What this is about is not open any more; `items` says what became of it and when."
+REPEATS = (  # of every POST
+    Refusal(
+        409,
+        "still-running",
+        "The first request under this `Idempotency-Key` is still being answered; repeat it in a moment.",
+    ),
+    Refusal(
+        422,
+        "idempotency-key-reused",
+        "Another request was made under this `Idempotency-Key` within a day; what is not a repeat needs a new one.",
+        at=("header", "/Idempotency-Key"),
+    ),
+)
 DECIDED = {"frequency": "1h", "status": "approved", "decided_at": "2026-01-31T20:00:00Z", "decided_by": ID}
 FATE = {name: DECIDED[name] for name in ("frequency", "status", "decided_at")}
 ALREADY_DECIDED = Refusal(409, "already-decided", UNDECIDABLE, {"items": [DECIDED]})
@@ -513,6 +526,8 @@ def _own(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
 def _every(route: Route, operation: dict[str, Any]) -> Iterable[Refusal]:
     known = OWN_REFUSALS.get(operation["operationId"], ())
     yield from known
+    if route.method == "POST":
+        yield from REPEATS
     if "{" in route.path and not any(refusal.status == 404 for refusal in known):
         yield Refusal(404, "not-found", "There is nothing at this address.")
     if not route.is_open:

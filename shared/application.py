@@ -17,6 +17,7 @@ from shared.coherence.owner import Feed, changes_since, is_settling, settle
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.errors import install_filters
+from shared.idempotency import ATTEMPT, repeatable, repeating
 from shared.identity import IdentityGuard, Signer, Verifier
 from shared.module import Module
 from shared.pagination import Cursors
@@ -43,7 +44,7 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
         separate_input_output_schemas=False,
     )
     for controller in module.controllers:
-        app.include_router(controller)
+        app.include_router(repeatable(controller))
     _add_health(app, module)
     if module.feed is not None:
         _add_changes(app, module.feed)
@@ -61,6 +62,7 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
     stack.callback(app.state.database.close)
     app.state.verifier = Verifier(settings.identity_public_keys, audience=module.name)
     app.state.cursors = Cursors(settings.cursor_secret)
+    app.state.idempotency = module.idempotency
     app.state.neighbours = {}
     for name in module.neighbours:
         upstream = await stack.enter_async_context(open_upstream(settings.url_of(name)))
@@ -120,7 +122,8 @@ def _transaction(
     request: Request, settlement: Annotated[_Settlement, Depends(_settlement, scope="function")]
 ) -> Iterator[Session]:
     database: Database = request.app.state.database
-    with database.transaction() as session:
+    attempt = request.scope.get(ATTEMPT)
+    with database.transaction() as session, repeating(session, request.app.state.idempotency, attempt):
         yield session
     settlement.due |= is_settling(session)
 

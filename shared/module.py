@@ -20,7 +20,7 @@ class Module:
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
     event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
     names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
-    settings and a function that is told of their progress.
+    settings and a function that is told of their progress; `idempotency` keeps the first answers to POSTs.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Module:
     neighbours: tuple[str, ...] = ()
     feed: Feed | None = None
     remembered: tuple[str, ...] = ()
+    idempotency: Table | None = None
     outbox: Table | None = None
     tasks: Mapping[str, Handler] = field(default_factory=dict)
     job_runs: Table | None = None

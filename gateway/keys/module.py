@@ -1,6 +1,6 @@
 """The table of contents of accounts and keys."""
 
-from gateway.database import feed, metadata
+from gateway.database import feed, idempotency, metadata
 from gateway.keys import controller
 from gateway.settings import KeysSettings
 from shared.module import Module
@@ -11,5 +11,6 @@ module = Module(
     metadata=metadata,
     revision="0004",
     controllers=(controller.router, controller.internal),
+    idempotency=idempotency,
     feed=feed,
 )

@@ -91,7 +91,11 @@ class NewApiKeyOut(Output):
     account: UUID = ACCOUNT
     name: str = NAME
     role: Role = ROLE
-    key: str = Field(description="The key itself, shown this once.", repr=False)
+    key: str = Field(
+        description="The key itself, shown this once; null when the call is repeated under its Idempotency-Key.",
+        repr=False,
+        json_schema_extra={"type": ["string", "null"]},
+    )
     expires_at: Instant | None = EXPIRES
     created_at: Instant
 

@@ -5,9 +5,11 @@ from sqlmodel import SQLModel
 
 from shared.audit import audit_table
 from shared.database import schema_metadata
+from shared.idempotency import idempotency_table
 
 metadata = schema_metadata("catalog")
 audit_events = audit_table(metadata)
+idempotency = idempotency_table(metadata)
 
 
 class Base(SQLModel, registry=registry(metadata=metadata)):

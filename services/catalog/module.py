@@ -1,6 +1,6 @@
 """The catalog's table of contents."""
 
-from services.catalog.database import metadata
+from services.catalog.database import idempotency, metadata
 from services.catalog.datasets import controller
 from services.catalog.settings import CatalogSettings
 from shared.module import Module
@@ -11,4 +11,5 @@ module = Module(
     metadata=metadata,
     revision="0002",
     controllers=(controller.router, controller.internal),
+    idempotency=idempotency,
 )

@@ -6,12 +6,14 @@ from sqlmodel import SQLModel
 from shared.audit import audit_table
 from shared.coherence.owner import feed_tables
 from shared.database import schema_metadata
+from shared.idempotency import idempotency_table
 from shared.outbox import outbox_table
 
 metadata = schema_metadata("entitlements")
 audit_events = audit_table(metadata)
 outbox = outbox_table(metadata)
 feed = feed_tables(metadata)
+idempotency = idempotency_table(metadata)
 
 
 class Base(SQLModel, registry=registry(metadata=metadata)):

@@ -3,7 +3,7 @@
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
 from services.entitlements.bulk_decisions import controller as bulk_decisions
-from services.entitlements.database import feed, metadata, outbox
+from services.entitlements.database import feed, idempotency, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
@@ -36,6 +36,7 @@ module = Module(
         notifications.router,
         access.internal,
     ),
+    idempotency=idempotency,
     neighbours=("catalog", "keys"),
     feed=feed,
     outbox=outbox,

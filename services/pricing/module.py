@@ -1,6 +1,6 @@
 """The pricing's table of contents."""
 
-from services.pricing.database import job_runs, metadata
+from services.pricing.database import idempotency, job_runs, metadata
 from services.pricing.feeds import controller as feeds
 from services.pricing.feeds.jobs import jobs
 from services.pricing.market_caps import controller as market_caps
@@ -14,6 +14,7 @@ module = Module(
     metadata=metadata,
     revision="0004",
     controllers=(prices.router, market_caps.router, feeds.router),
+    idempotency=idempotency,
     neighbours=("entitlements", "catalog"),
     remembered=("entitlements",),
     job_runs=job_runs,

@@ -1,5 +1,6 @@
 """The merged OpenAPI document."""
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import walk_packages
@@ -85,6 +86,17 @@ def test_every_operation_is_fully_described(document: Document, route: Route) ->
     assert expected <= set(operation["responses"])
     named = [part for part in route.path.split("/") if part.startswith("{")]
     assert [f"{{{p['name']}}}" for p in operation.get("parameters", []) if p["in"] == "path"] == named
+
+
+def test_every_post_and_nothing_else_takes_an_idempotency_key(document: Document) -> None:
+    for (method, _), operation in operations(document).items():
+        headers = {p["name"]: p for p in operation.get("parameters", []) if p["in"] == "header"}
+        assert ("Idempotency-Key" in headers) is (method == "POST")
+        if method == "POST":
+            pattern = headers["Idempotency-Key"]["schema"]["pattern"]
+            assert all(re.search(pattern, key) for key in ("x", "a b", "~" * 255))
+            assert not any(re.search(pattern, key) for key in ("", " a", "a\tb", "caf\xe9"))
+            assert {"409", "422"} <= set(operation["responses"])
 
 
 def test_operation_ids_are_unique(document: Document) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from shared.audit import audit_table
 from shared.coherence.owner import feed_tables
 from shared.database import Database, driver_url, schema_metadata
+from shared.idempotency import idempotency_table
 from shared.identity import new_key_pair
 from shared.jobs import job_runs_table
 from shared.module import Module
@@ -28,6 +29,7 @@ outbox = outbox_table(metadata)
 job_runs = job_runs_table(metadata)
 audit_events = audit_table(metadata)
 feed = feed_tables(metadata)
+idempotency = idempotency_table(metadata)
 effects = Table(
     "effects", metadata, Column("id", t.BigInteger, Identity(), primary_key=True), Column("what", Text, nullable=False)
 )

@@ -43,6 +43,17 @@ def test_a_key_is_made_used_listed_and_revoked(gateway: Running) -> None:
     assert gateway.call("GET", "/v1/me", headers=headers).status_code == 401
 
 
+def test_a_repeat_under_an_idempotency_key_makes_no_second_key_and_shows_none(gateway: Running) -> None:
+    body, headers = {"name": "Rita", "role": "quant"}, {"Idempotency-Key": "Rita's first key"}
+    first, again = (gateway.call("POST", "/v1/api-keys", role="admin", json=body, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code, again.headers["idempotency-replayed"]) == (201, 201, "true")
+    note = again.json().pop("note")
+    assert {**again.json(), "note": note} == {**first.json(), "key": None, "note": note}
+    assert f"POST {first.headers['location']}/rotate" in note
+    rotated = gateway.call("POST", f"{again.headers['location']}/rotate", role="admin")
+    assert (rotated.status_code, rotated.json()["account"]) == (201, first.json()["account"])
+
+
 def test_a_second_key_belongs_to_the_same_account(gateway: Running) -> None:
     first = add(gateway, name="Bob", role="quant").json()
     second = add(gateway, account=first["account"]).json()
