@@ -121,7 +121,7 @@ def test_b3_keys_that_cannot_be_looked_up_keep_nobody_longer_than_that(hostile_w
 
 
 def keeps_a_crowd(client: httpx.Client, path: str) -> float:
-    """For how long one of many at once is kept until the 503; the best of some rounds, as others use the machine too."""
+    """How long one of many at once is kept until its 503, in the best of some rounds: others use the machine too."""
 
     def one_round() -> float:
         with ThreadPoolExecutor(CROWD) as crowd:
