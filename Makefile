@@ -7,7 +7,7 @@ TESTS ?= tests
 PROOF ?= 1
 PYTEST := $(BIN)/python -m pytest
 # what promises something in seconds comes after the rest, alone; where a path holds nothing of a kind, that is no failure
-TOGETHER := -n auto --dist loadgroup -m "not compose and not undisturbed"
+TOGETHER := -n auto --dist loadscope --no-loadscope-reorder -m "not compose and not undisturbed"
 ALONE := -m undisturbed
 OR_NOTHING := || test $$? -eq 5
 

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     StringConstraints,
 )
@@ -17,8 +18,11 @@ from pydantic_core import CoreSchema
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
-BREAKING = re.compile(r"[\t\n\r\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+BREAKS = r"\t\n\r\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069"
+CONTROLS = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f"
+BREAKING = re.compile(f"[{BREAKS}]")
+CONTROL = re.compile(f"[{CONTROLS}\\ud800-\\udfff]")
+SAID = r"^[^{unsaid}]*[^\s{unsaid}][^{unsaid}]*$"  # published only: something is said, and nothing of that
 
 PLAIN = ("bool", "int", "float", "str")
 
@@ -111,7 +115,15 @@ def _printable(value: str) -> str:
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
 Day = Annotated[date, BeforeValidator(_day)]
 Said = Annotated[Literal[True], BeforeValidator(_said)]  # 1 equals True, and would pass for it
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_one_line),
+    Field(json_schema_extra={"pattern": SAID.format(unsaid=CONTROLS + BREAKS)}),
+]
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_printable)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000),
+    AfterValidator(_printable),
+    Field(json_schema_extra={"pattern": SAID.format(unsaid=CONTROLS)}),
 ]

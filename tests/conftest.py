@@ -1,6 +1,7 @@
 """The stores every test runs on: real PostgreSQL and Valkey, embedded unless the settings name others."""
 
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -24,6 +25,7 @@ HISTORY = ROOT.parent / "shared" / "data"
 TEMPLATE = "TICKGATE_TEST_TEMPLATE_URL"
 REDIS = "TICKGATE_TEST_REDIS_URL"
 PASSWORD = "only-for-tests"
+TOGETHER = ("tests/faults",)  # folders whose tests run on one platform
 
 _started = ExitStack()
 
@@ -78,25 +80,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _started.close()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Tests that share what is costly to start go to one worker, so that it is started once."""
-    for item in items:
-        if isinstance(item, pytest.Function) and (shared := _shared(item)):
-            item.add_marker(pytest.mark.xdist_group(shared))
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where tests are shared out
 
+    class BySharing(LoadScopeScheduling):  # type: ignore[misc]
+        """A file's tests share; in some folders all of them; those of another home do not."""
 
-def _shared(item: pytest.Function) -> str:
-    """Names what a test shares with others: the fixtures of its package or module, in their variant."""
-    scopes = {name: found[-1].scope for name, found in item._fixtureinfo.name2fixturedefs.items()}
-    shared = sorted(name for name, scope in scopes.items() if scope == "package")
-    wide = [name for name, scope in scopes.items() if scope in ("package", "module")]
-    place = shared or [item.path.relative_to(ROOT).as_posix()]
-    return "-".join([*place, *(str(_variants(item)[name]) for name in wide if name in _variants(item))]) if wide else ""
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            folder = file.rpartition("/")[0]
+            home = re.search(r"\b(apart|composed)\b", test.partition("[")[2])
+            return f"{folder if folder in TOGETHER else file} {home[1] if home else ''}"
 
-
-def _variants(item: pytest.Function) -> dict[str, object]:
-    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
+    return BySharing(config, log)
 
 
 def _execute(url: str, *statements: str) -> None:

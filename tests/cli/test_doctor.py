@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from cli.embedded.children import free_port
+from services.pricing.module import module as pricing
 from tests.cli.conftest import clean, tickgate
 from tests.conftest import Stores
 from tests.world import World, running_world
@@ -85,10 +86,10 @@ def test_a_schema_at_another_revision_is_named(world: World) -> None:
         try:
             status, _, wrong = _examine(world.env)
         finally:
-            connection.execute("update pricing.migrations set version_num = '0001'")
+            connection.execute("update pricing.migrations set version_num = %s", [pricing.revision])
     assert (status, len(wrong)) == (1, 2)
     assert wrong[0].startswith("the gateway is not ready")
-    assert "(pricing is at 0000, not at 0001)" in wrong[1]
+    assert f"(pricing is at 0000, not at {pricing.revision})" in wrong[1]
     assert wrong[1].endswith("run `tickgate migrate`")
 
 

@@ -79,6 +79,10 @@ def story(hostile_world: World) -> list[str]:
         httpx.get(f"{url}/v1/me", headers=[("X-API-Key", key), ("X-API-Key", key)])
         httpx.get(f"{url}/v1/me", headers={"X-API-Key": key[:-1] + "x"})
         httpx.request("POST", f"{url}/v1/access-requests", headers={"X-API-Key": key}, json={"key": key})
+        for path in (f"/{key}", f"/v1/datasets/{key}", f"/v1/datasets?cursor={key}", f"/v1/grants/{key}?{key}"):
+            httpx.get(url + path, headers={"X-API-Key": key, "User-Agent": key, "Referer": f"{url}/{key}"})
+        httpx.request(key, url)
+        httpx.post(f"{url}/v1/access-requests", headers={"X-API-Key": key, "Content-Type": key}, content=key)
         admin.delete(f"/v1/api-keys/{made['id']}")
         httpx.get(f"{url}/v1/me", headers={"X-API-Key": key})
     return [key, *hostile_world.keys.values()]

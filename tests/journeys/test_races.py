@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import psycopg
 
+from tests.proof import PROOF
 from tests.world import World
 
 REQUESTS = "/v1/access-requests"
 DAILY = "/v1/datasets/BTC/prices?frequency=1d&limit=1"
 DECIDERS = 16
-ROUNDS = 50
+ROUNDS = 200 if PROOF else 5
 
 
 def _at_once(calls: list[Callable[[], httpx.Response]]) -> list[httpx.Response]:

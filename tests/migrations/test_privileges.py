@@ -21,7 +21,7 @@ def refused(database: Empty, schema: str, statement: str) -> str:
 
 
 @pytest.mark.parametrize(("schema", "other"), OTHERS)
-def test_a_role_cannot_read_another_schema(schema: str, other: str, migrated: Empty) -> None:
+def test_i4_a_role_cannot_read_another_schema(schema: str, other: str, migrated: Empty) -> None:
     assert f"permission denied for schema {other}" in refused(migrated, schema, f"table {other}.migrations")
 
 
@@ -44,7 +44,7 @@ def test_a_role_cannot_read_another_schema(schema: str, other: str, migrated: Em
         'set role "{}_owner"',
     ],
 )
-def test_a_role_runs_no_ddl_and_does_not_touch_the_history(schema: str, statement: str, migrated: Empty) -> None:
+def test_i4_a_role_runs_no_ddl_and_does_not_touch_the_history(schema: str, statement: str, migrated: Empty) -> None:
     owner = migrated.owner(schema).removesuffix("_owner")
     told = refused(migrated, schema, statement.format(owner if "set role" in statement else schema))
 
@@ -75,7 +75,7 @@ def test_a_role_may_write_every_table_of_its_own_but_the_history(schema: str, mi
 @pytest.mark.parametrize(
     "change", ["update {}.audit_events set actor = 'x'", "delete from {}.audit_events", "truncate {}.audit_events"]
 )
-def test_audit_rows_are_added_and_read_but_never_changed(schema: str, change: str, migrated: Empty) -> None:
+def test_i4_audit_rows_are_added_and_read_but_never_changed(schema: str, change: str, migrated: Empty) -> None:
     with migrated.trying(migrated.settings.app_url(schema)) as connection:
         connection.execute(text(INSERT.format(schema)))
         assert connection.execute(text(f"select count(*) from {schema}.audit_events")).scalar_one() == 1  # noqa: S608
@@ -87,7 +87,7 @@ def test_audit_rows_are_added_and_read_but_never_changed(schema: str, change: st
 @pytest.mark.parametrize(
     "change", ["update {}.audit_events set actor = 'x'", "delete from {}.audit_events", "truncate {}.audit_events"]
 )
-def test_even_the_owner_cannot_change_audit_rows(schema: str, change: str, migrated: Empty) -> None:
+def test_i4_even_the_owner_cannot_change_audit_rows(schema: str, change: str, migrated: Empty) -> None:
     with migrated.trying(role=migrated.owner(schema)) as connection:
         connection.execute(text(INSERT.format(schema)))
         with pytest.raises(DBAPIError, match="audit_events is append-only"):

@@ -95,7 +95,7 @@ def test_a_good_token_says_who_signed_it_and_who_is_calling(principal: Principal
         pytest.param(lambda: signed()[:-4] + "AAAA", id="signature changed"),
     ],
 )
-def test_anything_else_is_refused(made: Callable[[], str]) -> None:
+def test_i2_anything_else_is_refused(made: Callable[[], str]) -> None:
     """Tokens live for a minute, so they are made when the test runs."""
     with pytest.raises(Unauthenticated):
         Verifier(KEYS, audience="here").verify(made())

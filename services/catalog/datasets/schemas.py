@@ -22,7 +22,12 @@ def distinct(frequencies: list[Frequency]) -> list[Frequency]:
 Frequencies = Annotated[
     list[Frequency],
     AfterValidator(distinct),
-    Field(min_length=1, description="1h, 1d or 1mo.", examples=[["1h", "1d"]]),
+    Field(
+        min_length=1,
+        description="1h, 1d or 1mo.",
+        examples=[["1h", "1d"]],
+        json_schema_extra={"uniqueItems": True},
+    ),
 ]
 
 

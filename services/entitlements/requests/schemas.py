@@ -24,7 +24,9 @@ def distinct(frequencies: list[Frequency]) -> list[Frequency]:
 
 
 Frequencies = Annotated[
-    list[Frequency], Field(min_length=1, max_length=10, examples=[["1h", "1d"]]), AfterValidator(distinct)
+    list[Frequency],
+    Field(min_length=1, max_length=10, examples=[["1h", "1d"]], json_schema_extra={"uniqueItems": True}),
+    AfterValidator(distinct),
 ]
 
 

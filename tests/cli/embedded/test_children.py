@@ -27,12 +27,12 @@ STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 @pytest.mark.parametrize("watcher", [False, True])
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, watcher: bool) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, tmp_path, str(watcher)]) as parent:
-        assert within(5, lambda: _read_pid(tmp_path / "pid") is not None)
+        assert within(20, lambda: _read_pid(tmp_path / "pid") is not None)
         pid = _read_pid(tmp_path / "pid")
         assert pid is not None
         assert is_running(pid)
         parent.kill()
-    assert within(5, lambda: not is_running(pid))
+    assert within(20, lambda: not is_running(pid))
 
 
 def test_without_either_a_child_would_outlive_its_parent(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_without_either_a_child_would_outlive_its_parent(tmp_path: Path) -> None
         ', watcher=sys.argv[2] == "True"', ""
     )
     with subprocess.Popen([sys.executable, "-c", script, tmp_path]) as parent:
-        assert within(5, lambda: _read_pid(tmp_path / "pid") is not None)
+        assert within(20, lambda: _read_pid(tmp_path / "pid") is not None)
         parent.kill()
     pid = _read_pid(tmp_path / "pid")
     assert pid is not None
@@ -54,7 +54,7 @@ def test_without_either_a_child_would_outlive_its_parent(tmp_path: Path) -> None
 def test_stop_sends_the_signal_and_output_goes_to_the_log(tmp_path: Path, watcher: bool) -> None:
     script = "trap 'echo bye; exit 3' INT; echo ready; while :; do sleep 0.05; done"
     child = Child.spawn(["sh", "-c", script], log=tmp_path / "log", watcher=watcher)
-    assert within(5, lambda: "ready" in child.tail())
+    assert within(20, lambda: "ready" in child.tail())
     assert child.running
     child.stop(signal.SIGINT)
     assert child.returncode == 3
@@ -65,7 +65,7 @@ def test_stop_sends_the_signal_and_output_goes_to_the_log(tmp_path: Path, watche
 @pytest.mark.parametrize("watcher", [False, True])
 def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path, watcher: bool) -> None:
     child = Child.spawn(["sh", "-c", STUBBORN], log=tmp_path / "log", watcher=watcher)
-    assert within(5, lambda: "ready" in child.tail())
+    assert within(20, lambda: "ready" in child.tail())
     child.stop(timeout=0.3)
     assert child.returncode == -signal.SIGKILL
 

@@ -1,0 +1,1 @@
+"""What the gateway publishes about itself, held against what it does."""
