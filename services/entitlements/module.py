@@ -2,14 +2,19 @@
 
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
+from services.entitlements.announcer.jobs import chores as announcing
+from services.entitlements.closings import controller as closings
 from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
+from services.entitlements.renewals import controller as renewals
 from services.entitlements.requests import controller as requests
+from services.entitlements.retirements.jobs import chores as retiring
 from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.standing import controller as standing
 from shared.module import Module
 
 module = Module(
@@ -22,7 +27,10 @@ module = Module(
         decisions.router,
         direct_grants.router,
         grants.router,
+        closings.router,
+        renewals.router,
         accounts.router,
+        standing.router,
         notifications.router,
         access.internal,
     ),
@@ -30,4 +38,5 @@ module = Module(
     feed=feed,
     outbox=outbox,
     tasks=tasks,
+    chores=(*announcing, *retiring),
 )

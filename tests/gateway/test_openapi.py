@@ -20,14 +20,19 @@ from services.entitlements.access.service import DETAILS
 from services.entitlements.decisions.schemas import Decision
 from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.grants.schemas import Revocation
+from services.entitlements.renewals.schemas import Extension
 from services.entitlements.requests.schemas import NewRequest
+from services.entitlements.standing.schemas import Block, Ruling
 from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
 from shared.errors import Problem
 from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
-BODIES = (NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, RunRequest, NewApiKey, Rotation)
+BODIES = (
+    *(NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, Extension, Block, Ruling),
+    *(RunRequest, NewApiKey, Rotation),
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Reads and writes accounts' rows."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -8,6 +9,8 @@ from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
 from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.errors import AccountBlocked
+from services.entitlements.accounts.policy import standing_of
 
 
 class AccountRepository:
@@ -28,3 +31,22 @@ class AccountRepository:
         """Those of these accounts that are known here."""
         rows = self._session.scalars(select(Account).where(col(Account.id).in_(set(ids))))
         return {row.id: row for row in rows}
+
+    def find(self, account: UUID) -> Account | None:
+        """The account, if it is known here."""
+        return self._session.get(Account, account, populate_existing=True)
+
+    def lock(self, account: UUID) -> Account:
+        """A known account, held until the transaction ends: nobody gives it anything meanwhile."""
+        query = select(Account).where(Account.id == account).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).one()
+
+    def hold(self, account: UUID) -> Account | None:
+        """The account, whose standing stays until the transaction ends; taken before its items and its grants."""
+        query = select(Account).where(Account.id == account).with_for_update(read=True)
+        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
+    def require_good(self, account: UUID, now: datetime) -> None:
+        """Hold an account that is to be given something; raises AccountBlocked."""
+        if (standing := standing_of(self.hold(account), now)) != "good":
+            raise AccountBlocked(standing=standing)

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.decisions.errors import AlreadyDecided, NotInRequest
 from services.entitlements.decisions.schemas import Decision, ItemVerdict
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import SelfDecision
 from services.entitlements.grants.policy import Term, term_of
+from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import AccessRequest, RequestItem
@@ -31,7 +33,9 @@ class DecisionService:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
+        self._accounts = AccountRepository(session)
         self._requests = RequestRepository(session)
+        self._cells = GrantRepository(session)
         self._grants = GrantService(session, clock)
 
     def decide(self, request_id: UUID, decision: Decision, by: Principal) -> None:
@@ -41,6 +45,7 @@ class DecisionService:
             raise RequestNotFound
         if request.account == by.account:
             raise SelfDecision
+        self._accounts.hold(request.account)
         items = {item.frequency: item for item in self._requests.lock_items(request_id)}
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now)
@@ -91,6 +96,8 @@ class DecisionService:
         )
         if not decided:
             raise AlreadyDecided(items=_fates([item], now))
+        if grant is None:
+            self._cells.end_grace(item.account, item.dataset, item.frequency, now)
 
     def _announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
         recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "supersedes", "reason_code")} for o in outcomes]

@@ -22,7 +22,8 @@ class NotificationOut(Output):
 
     id: UUID
     type: str = Field(
-        description="access.requested (to Ops), access.decided, grant.started or grant.revoked.",
+        description="access.requested (to Ops), access.decided, grant.started, grant.ending, grant.ended, "
+        "grant.revoked, grant.kept, account.blocked, account.unblocked, account.closed or dataset.retired.",
         examples=["access.decided"],
     )
     created_at: datetime

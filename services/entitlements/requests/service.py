@@ -68,6 +68,7 @@ class RequestService:
         skipped = held + self._pending(request, set(wanted) - written)
         if not written:
             raise NothingToRequest(skipped=[s.model_dump(mode="json", exclude_none=True) for s in skipped])
+        self._grants.begin_grace(account, new.dataset, written, lapse_at=request.lapse_at, now=now)
         self._tell_ops(request, [f for f in wanted if f in written], caller)
         answer = self._describe([request], caller, now)[0]
         return answer.model_copy(update={"skipped": skipped})
