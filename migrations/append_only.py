@@ -10,6 +10,13 @@ def make_append_only(schema: str, table: str) -> None:
         begin
             raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';
         end $$;
+    """)
+    make_append_only_too(schema, table)
+
+
+def make_append_only_too(schema: str, table: str) -> None:
+    """The same for a further table of the schema."""
+    op.execute(f"""
         create trigger append_only before update or delete on {schema}.{table}
             for each row execute function {schema}.refuse_change();
         create trigger append_only_truncate before truncate on {schema}.{table}

@@ -3,6 +3,7 @@
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
 from services.entitlements.announcer.jobs import chores as announcing
+from services.entitlements.bulk_decisions import controller as bulk_decisions
 from services.entitlements.closings import controller as closings
 from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
@@ -10,11 +11,13 @@ from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
+from services.entitlements.questions import controller as questions
 from services.entitlements.renewals import controller as renewals
 from services.entitlements.requests import controller as requests
 from services.entitlements.retirements.jobs import chores as retiring
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.standing import controller as standing
+from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
 
 module = Module(
@@ -24,7 +27,10 @@ module = Module(
     revision="0008",
     controllers=(
         requests.router,
+        questions.router,
+        withdrawals.router,
         decisions.router,
+        bulk_decisions.router,
         direct_grants.router,
         grants.router,
         closings.router,

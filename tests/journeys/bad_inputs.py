@@ -52,6 +52,11 @@ SYMBOL = (("symbol", "BTC"),)
 REASON = {"reason": "Only a test."}
 REQUEST: Body = {"dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test.", "duration_days": 30}
 REFUSAL: Body = {"outcome": "refuse", "reason": "Only a test.", "note": "Only a test."}
+TEXT: Body = {"text": "Only a test."}
+DECISIONS: Body = {
+    "decisions": [{"request": SOME, "frequency": "1h", "outcome": "approve"}],
+    "note": "Only a test.",
+}
 GRANT: Body = {"account": SOME, "dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test."}
 EXTENSION: Body = {"duration_days": 30, "reason": "Only a test."}
 DATASET: Body = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"]}
@@ -73,6 +78,10 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/access-requests/{id}/decisions", "ops", ID, REFUSAL, ("outcome", "reason"), ("reason", "note")
     ),
+    Operation("POST", "/v1/access-requests/{id}/withdraw", "quant", ID, {"frequencies": ["1h"]}),
+    Operation("POST", "/v1/access-requests/{id}/answer", "quant", ID, TEXT, ("text",), ("text",)),
+    Operation("POST", "/v1/access-requests/{id}/question", "ops", ID, TEXT, ("text",), ("text",)),
+    Operation("POST", "/v1/decisions", "ops", (), DECISIONS, ("decisions",), ("note",)),
     Operation("GET", "/v1/grants", "quant"),
     Operation("POST", "/v1/grants", "ops", (), GRANT, ("account", "dataset", "frequencies", "reason"), ("reason",)),
     Operation("GET", "/v1/grants/{id}", "quant", ID),

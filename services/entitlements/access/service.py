@@ -96,9 +96,9 @@ def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: d
 
 def _remedy(access: Access, query: AccessQuery, now: datetime) -> dict[str, Any] | None:
     """The call that changes the state, ready to be sent; None where only waiting helps."""
-    too_early = access.reapply_after is not None and access.reapply_after > now
     if access.state == "needs-info":
         return {"method": "POST", "href": f"/v1/access-requests/{access.request}/answer", "body": {"text": ""}}
+    too_early = access.reapply_after is not None and access.reapply_after > now
     if query.frequency is None or too_early or access.state in WAITING:
         return None
     body = {"dataset": query.dataset, "frequencies": [query.frequency]}

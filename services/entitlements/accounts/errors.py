@@ -18,7 +18,7 @@ class UnknownAccount(Problem):
 
 
 class AccountBlocked(Problem):
-    """The account is blocked or closed, as `standing` says, so it can be given nothing; unblock it first."""
+    """The account is blocked or closed, so nothing can be given to it; `standing` says which."""
 
     status = 409
 

@@ -1,7 +1,6 @@
 """Reads and writes accounts' rows."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -9,8 +8,6 @@ from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
 from services.entitlements.accounts.entities import Account
-from services.entitlements.accounts.errors import AccountBlocked
-from services.entitlements.accounts.policy import standing_of
 
 
 class AccountRepository:
@@ -27,6 +24,11 @@ class AccountRepository:
             new.on_conflict_do_update(index_elements=["id"], set_={"name": name, "role": role}, where=changed)
         )
 
+    def hold(self, account: UUID) -> Account | None:
+        """The account, whose standing stays as it is until the transaction ends; None for one never met here."""
+        query = select(Account).where(Account.id == account).with_for_update(read=True)
+        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
     def find_all(self, ids: Iterable[UUID]) -> dict[UUID, Account]:
         """Those of these accounts that are known here."""
         rows = self._session.scalars(select(Account).where(col(Account.id).in_(set(ids))))
@@ -40,13 +42,3 @@ class AccountRepository:
         """A known account, held until the transaction ends: nobody gives it anything meanwhile."""
         query = select(Account).where(Account.id == account).with_for_update()
         return self._session.scalars(query.execution_options(populate_existing=True)).one()
-
-    def hold(self, account: UUID) -> Account | None:
-        """The account, whose standing stays until the transaction ends; taken before its items and its grants."""
-        query = select(Account).where(Account.id == account).with_for_update(read=True)
-        return self._session.scalars(query.execution_options(populate_existing=True)).first()
-
-    def require_good(self, account: UUID, now: datetime) -> None:
-        """Hold an account that is to be given something; raises AccountBlocked."""
-        if (standing := standing_of(self.hold(account), now)) != "good":
-            raise AccountBlocked(standing=standing)

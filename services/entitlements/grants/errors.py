@@ -16,7 +16,7 @@ class GrantClosed(Problem):
 
 
 class CellHeld(Problem):
-    """The account holds a running grant on this frequency, so a later one cannot be put beside it; revoke it first."""
+    """The account holds a running grant on this frequency: nothing later can stand beside it, no trial follow it."""
 
     status = 409
 

@@ -1,6 +1,6 @@
 """What can be done with grants: give, list, find."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantNotFound
-from services.entitlements.grants.policy import Term, closed_at, shortens, status_of, until
+from services.entitlements.grants.policy import Term, closed_at, later, shortens, status_of, until
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
 from shared.clock import Clock
@@ -26,9 +26,16 @@ class GrantService:
         self._grants = GrantRepository(session)
         self._accounts = AccountRepository(session)
 
+    def hold(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> None:
+        """Hold what stands in cells until the transaction ends: only a time taken after that is the decision's."""
+        for frequency in sorted(frequencies):
+            self._grants.lock_unclosed(account, dataset, frequency)
+
     def give(self, grant: Grant, now: datetime) -> Grant:
-        """Write a new grant and close what stands in its cell; raises CellHeld if both cannot be, or AccountBlocked."""
-        self._accounts.require_good(grant.account, now)
+        """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be.
+
+        What is approved where a grant runs renews it: from now, with no gap, and never ending earlier.
+        """
         standing = self._grants.lock_unclosed(grant.account, grant.dataset, grant.frequency)
         if standing is not None:
             self._make_way(standing, grant, now)
@@ -40,12 +47,23 @@ class GrantService:
         """Close the cell's unclosed grant: as what it is where its time is over, else as superseded by the new one."""
         if self._grants.write_end(standing, now):
             return
-        if grant.starts_at > now:
-            raise CellHeld(grant=str(standing.id))
-        if shortens(until(standing, now), grant.ends_at):
-            self._grants.raise_change(grant)
+        if status_of(standing, now) == "active":
+            self._renew(standing, grant, now)
         self._grants.close(standing, "superseded", at=now)
         grant.supersedes = standing.id
+        # one that was to begin may have begun, and been read under, since `now`
+        if grant.starts_at > now or shortens(until(standing, now), grant.ends_at):
+            self._grants.raise_change(grant)
+
+    def _renew(self, running: Grant, grant: Grant, now: datetime) -> None:
+        if grant.starts_at > now or (grant.kind == "trial" and running.kind == "standard"):
+            raise CellHeld(grant=str(running.id))
+        if grant.origin != "direct":
+            grant.origin, grant.ends_at = "renewal", later(running.ends_at, grant.ends_at)
+
+    def drop_grace(self, account: UUID, dataset: str, frequency: str) -> None:
+        """A renewal of this cell came to nothing: what it kept going is over, and its grace is spent."""
+        self._grants.end_grace(account, dataset, frequency, self._clock.now(self._session))
 
     def find(self, grant: UUID, caller: Principal) -> GrantOut:
         """One grant; raises GrantNotFound, also for another account's unless the caller is Ops."""

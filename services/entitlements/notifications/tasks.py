@@ -18,7 +18,7 @@ def notify(session: Session, event: Event) -> None:
 
 
 TYPES = (
-    *("access.requested", "access.decided"),
+    *("access.requested", "access.question", "access.answered", "access.decided", "access.withdrawn", "access.lapsed"),
     *("grant.started", "grant.ending", "grant.ended", "grant.revoked", "grant.kept"),
     *("account.blocked", "account.unblocked", "account.closed", "dataset.retired"),
 )

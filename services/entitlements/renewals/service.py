@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.entitlements.accounts.policy import check_standing
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
@@ -39,8 +40,9 @@ class RenewalService:
             raise GrantNotFound
         if found.account == by.account:
             raise SelfDecision
-        self._accounts.require_good(found.account, self._clock.now(self._session))
+        account = self._accounts.hold(found.account)
         old, now = self._lock_open(grant)
+        check_standing(account, now)
         new = self._successor(old, wanted, by, now)
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)

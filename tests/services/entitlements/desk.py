@@ -20,6 +20,8 @@ from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.direct_grants.service import DirectGrantService
 from services.entitlements.grants.schemas import GrantOut, Revocation
 from services.entitlements.grants.service import GrantService
+from services.entitlements.questions.schemas import Answer, Question
+from services.entitlements.questions.service import QuestionService
 from services.entitlements.renewals.schemas import Extension
 from services.entitlements.renewals.service import RenewalService
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
@@ -27,6 +29,8 @@ from services.entitlements.requests.service import RequestService
 from services.entitlements.retirements.service import RetirementService
 from services.entitlements.standing.schemas import Block
 from services.entitlements.standing.service import StandingService
+from services.entitlements.withdrawals.schemas import Withdrawal
+from services.entitlements.withdrawals.service import WithdrawalService
 from shared.clock import Clock, DatabaseClock
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
@@ -54,6 +58,7 @@ class Desk:
         self.standings, self.announcer = StandingService(session, clock), AnnouncerService(session, clock)
         self.retirements = RetirementService(session, clock)
         self.access = AccessService(session, clock)
+        self.questions, self.withdrawals = QuestionService(session, clock), WithdrawalService(session, clock)
 
     def announce(self) -> int:
         """Say what is due."""
@@ -99,6 +104,24 @@ class Desk:
     def block(self, who: Principal = QUANT, *, by: Principal = OPS, until: datetime | None = None) -> AccountOut:
         """Block an account."""
         return self.standings.block(self.account(who), Block(reason="Unpaid", until=until), by)
+
+    def question(
+        self, request: UUID, *frequencies: str, text: str = "For which desk?", by: Principal = OPS
+    ) -> RequestOut:
+        """Ask about a request, and read it as who asked."""
+        question = Question.model_validate({"text": text, "frequencies": frequencies or None})
+        self.questions.ask(request, question, by)
+        return self.requests.find(request, by)
+
+    def answer(self, request: UUID, text: str = "For carry.", by: Principal = QUANT) -> RequestOut:
+        """Answer, and read the request."""
+        self.questions.answer(request, Answer(text=text), by)
+        return self.requests.find(request, by)
+
+    def withdraw(self, request: UUID, *frequencies: str, by: Principal = QUANT) -> RequestOut:
+        """Withdraw, and read the request."""
+        self.withdrawals.withdraw(request, Withdrawal.model_validate({"frequencies": frequencies or None}), by)
+        return self.requests.find(request, by)
 
     def may(self, frequency: str | None = "1d", *, who: Principal = QUANT) -> AccessOut:
         """Whether somebody may read a cell of BTC."""

@@ -1,9 +1,10 @@
 """Three announcers at once: each thing is said once; where rows are taken without being held, it is said thrice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from threading import Barrier
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from services.entitlements.announcements.entities import Announcement
 from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.announcer.service import AnnouncerService
 from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.repository import GrantRepository
 from shared.clock import DatabaseClock
 from shared.database import Database
 from tests.conftest import Stores
@@ -41,13 +43,13 @@ def database(stores: Stores) -> Iterator[Database]:
         yield database
 
 
-def announce(database: Database, make: Callable[[Session], AnnouncerService]) -> None:
+def announce(database: Database) -> None:
     """Three at once, until nothing is left."""
 
     def work(_number: int) -> None:
         for _ in range(20):
             with database.transaction() as session:
-                make(session).announce_due(10)
+                AnnouncerService(session, DatabaseClock()).announce_due(10)
 
     refused = [answer for answer in at_once(3, work) if answer is not None]
     assert not refused
@@ -61,7 +63,7 @@ def told(database: Database) -> tuple[int, int]:
 
 
 def test_three_announcers_say_everything_once(database: Database) -> None:
-    announce(database, lambda session: AnnouncerService(session, DatabaseClock()))
+    announce(database)
     assert told(database) == (2 * GRANTS, GRANTS)
 
 
@@ -76,21 +78,32 @@ class Careless(AnnouncementRepository):
         """Read, and wait until all others have read."""
         query = select(Announcement).where(col(Announcement.due_at) <= now).order_by(col(Announcement.due_at))
         due = self._session.scalars(query.limit(limit)).all()
-        for announcement in due:
-            self._session.expunge(announcement)
         self._all_have_read.wait(5)
         return due
+
+
+class CarelessGrants(GrantRepository):
+    """Reads grants without holding them."""
+
+    def lock_free(self, grants: Iterable[UUID]) -> dict[UUID, Grant]:
+        """Read them."""
+        return {id_: self._session.get_one(Grant, id_) for id_ in grants}
+
+
+class CarelessAnnouncer(AnnouncerService):
+    """Says things without a guard."""
+
+    def __init__(self, session: Session, all_have_read: Barrier) -> None:
+        super().__init__(session, DatabaseClock())
+        self._announcements, self._grants = Careless(session, all_have_read), CarelessGrants(session)
 
 
 def test_without_holding_them_three_announcers_say_everything_thrice(database: Database) -> None:
     all_have_read = Barrier(3)
 
-    def careless(_number: int) -> None:
+    def careless(_number: int) -> int:
         with database.transaction() as session:
-            service = AnnouncerService(session, DatabaseClock())
-            service._announcements = Careless(session, all_have_read)
-            service._grants.lock_free = lambda ids: {id_: session.get_one(Grant, id_) for id_ in ids}  # type: ignore[method-assign]
-            service.announce_due(10)
+            return CarelessAnnouncer(session, all_have_read).announce_due(10)
 
-    assert not [answer for answer in at_once(3, careless) if answer is not None]
+    assert at_once(3, careless) == [10, 10, 10]
     assert sum(told(database)) == 30

@@ -112,10 +112,11 @@ def test_without_the_account_s_lock_more_than_fifty_are_open(database: Database)
 
 
 class Hasty(RequestService):
-    """Does not wait for a decision that is under way."""
+    """Does not wait for a decision that is under way: neither for its items nor for the account that it holds."""
 
     def __init__(self, session: Session, clock: Clock) -> None:
         super().__init__(session, clock)
+        self._accounts = Unmet(session)
         self._requests = HastyRepository(session)
 
 
