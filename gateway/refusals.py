@@ -227,6 +227,16 @@ API_KEY = Refusal(404, "api-key-not-found", "There is no API key with this id; G
 OWN = Refusal(
     403, "self-decision", "Nobody decides for their own account, whatever the role; ask another member of Ops."
 )
+GRANT_CLOSED = Refusal(
+    409,
+    "grant-closed",
+    "The grant is over already; `grant_status` and `closed_at` say how and when. There is nothing left to change.",
+    {"grant_status": "ended", "closed_at": "2026-01-31T20:00:00Z"},
+)
+ACCOUNT = Refusal(404, "account-not-found", NO_ACCOUNT)
+ACCOUNT_CLOSED = Refusal(
+    409, "account-closed", "The account is closed, and that is final; make a new one with POST /v1/api-keys."
+)
 CELL_HELD = Refusal(
     409,
     "cell-held",
@@ -434,18 +444,15 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     ),
     "giveGrants": (OWN, CELL_HELD, BLOCKED, NAMED_ACCOUNT, NAMED_DATASET, NAMED_FREQUENCY),
     "getGrant": (GRANT,),
-    "revokeGrant": (
-        GRANT,
-        Refusal(
-            409,
-            "grant-closed",
-            "The grant is over already; `grant_status` and `closed_at` say how and when. "
-            "There is nothing left to revoke.",
-            {"grant_status": "ended", "closed_at": "2026-01-31T20:00:00Z"},
-        ),
-    ),
+    "revokeGrant": (GRANT, GRANT_CLOSED),
+    "keepGrant": (OWN, GRANT, GRANT_CLOSED),
+    "extendGrant": (OWN, GRANT, GRANT_CLOSED, BLOCKED),
+    "relinquishGrant": (GRANT, GRANT_CLOSED),
+    "blockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
+    "unblockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
+    "closeAccount": (OWN, ACCOUNT),
     "readNotification": (Refusal(404, "notification-not-found", "Your inbox holds no notification with this id."),),
-    "getAccount": (Refusal(404, "account-not-found", NO_ACCOUNT),),
+    "getAccount": (ACCOUNT,),
     "runJob": (
         Refusal(
             404,

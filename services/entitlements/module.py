@@ -2,7 +2,9 @@
 
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
+from services.entitlements.announcer.jobs import chores as announcing
 from services.entitlements.bulk_decisions import controller as bulk_decisions
+from services.entitlements.closings import controller as closings
 from services.entitlements.database import feed, idempotency, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
@@ -11,9 +13,12 @@ from services.entitlements.intake import controller as intake
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
 from services.entitlements.questions import controller as questions
+from services.entitlements.renewals import controller as renewals
 from services.entitlements.requests import controller as requests
+from services.entitlements.retirements.jobs import chores as retiring
 from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.standing import controller as standing
 from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
 
@@ -32,7 +37,10 @@ module = Module(
         bulk_decisions.router,
         direct_grants.router,
         grants.router,
+        closings.router,
+        renewals.router,
         accounts.router,
+        standing.router,
         notifications.router,
         access.internal,
     ),
@@ -41,4 +49,5 @@ module = Module(
     feed=feed,
     outbox=outbox,
     tasks=tasks,
+    chores=(*announcing, *retiring),
 )

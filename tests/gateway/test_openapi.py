@@ -23,8 +23,10 @@ from services.entitlements.decisions.schemas import Decision
 from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.grants.schemas import Revocation
 from services.entitlements.questions.schemas import Answer, Question
+from services.entitlements.renewals.schemas import Extension
 from services.entitlements.requests.schemas import NewRequest
 from services.entitlements.rules.schemas import NewRules
+from services.entitlements.standing.schemas import Block, Ruling
 from services.entitlements.withdrawals.schemas import Withdrawal
 from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
@@ -33,8 +35,8 @@ from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
 BODIES = (
-    *(NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, RunRequest, NewApiKey, Rotation),
-    *(Question, Answer, Withdrawal, Decisions, NewRules),
+    *(NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, Extension, Block, Ruling),
+    *(Question, Answer, Withdrawal, Decisions, RunRequest, NewApiKey, Rotation, NewRules),
 )
 
 

@@ -60,6 +60,7 @@ DECISIONS: Body = {
 GRANT: Body = {"account": SOME, "dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test."}
 RULE = {"name": "later", "when": {"trial": True}, "verdict": "refer", "reason": "Only a test.", "reason_code": "later"}
 RULES: Body = {"replaces": 1, "note": "Only a test.", "rules": [RULE]}
+EXTENSION: Body = {"duration_days": 30, "reason": "Only a test."}
 DATASET: Body = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"]}
 KEY: Body = {"name": "Only a test", "role": "quant", "expires_at": "2100-01-01"}
 OPERATIONS = (
@@ -88,12 +89,18 @@ OPERATIONS = (
     Operation("POST", "/v1/grants", "ops", (), GRANT, ("account", "dataset", "frequencies", "reason"), ("reason",)),
     Operation("GET", "/v1/grants/{id}", "quant", ID),
     Operation("POST", "/v1/grants/{id}/revoke", "ops", ID, REASON, ("reason",), ("reason",)),
+    Operation("POST", "/v1/grants/{id}/keep", "ops", ID),
+    Operation("POST", "/v1/grants/{id}/extend", "ops", ID, EXTENSION, ("duration_days",), ("reason",)),
+    Operation("POST", "/v1/grants/{id}/relinquish", "quant", ID),
     Operation("GET", "/v1/notifications", "quant"),
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
     Operation("GET", "/v1/rules", "ops"),
     Operation("PUT", "/v1/rules", "admin", (), RULES, ("replaces", "note", "rules"), ("note",)),
+    Operation("POST", "/v1/accounts/{id}/block", "ops", ID, REASON, ("reason",), ("reason",)),
+    Operation("POST", "/v1/accounts/{id}/unblock", "ops", ID, REASON, ("reason",), ("reason",)),
+    Operation("POST", "/v1/accounts/{id}/close", "ops", ID, REASON, ("reason",), ("reason",)),
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),
     Operation("GET", "/v1/me", "quant"),

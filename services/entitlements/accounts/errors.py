@@ -21,3 +21,9 @@ class AccountBlocked(Problem):
     """The account is blocked or closed, so nothing can be given to it; `standing` says which."""
 
     status = 409
+
+
+class AccountClosed(Problem):
+    """The account is closed, and that is final; make a new one with POST /v1/api-keys."""
+
+    status = 409

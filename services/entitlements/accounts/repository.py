@@ -33,3 +33,12 @@ class AccountRepository:
         """Those of these accounts that are known here."""
         rows = self._session.scalars(select(Account).where(col(Account.id).in_(set(ids))))
         return {row.id: row for row in rows}
+
+    def find(self, account: UUID) -> Account | None:
+        """The account, if it is known here."""
+        return self._session.get(Account, account, populate_existing=True)
+
+    def lock(self, account: UUID) -> Account:
+        """A known account, held until the transaction ends: nobody gives it anything meanwhile."""
+        query = select(Account).where(Account.id == account).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).one()

@@ -32,8 +32,8 @@ class DecisionService:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
-        self._requests = RequestRepository(session)
         self._accounts = AccountRepository(session)
+        self._requests = RequestRepository(session)
         self._grants = GrantService(session, clock)
 
     def decide(self, request_id: UUID, decision: Decision, by: Principal, *, at: str | None = None) -> None:
@@ -52,7 +52,7 @@ class DecisionService:
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now, by)
         if any(verdict.outcome == "approve" for verdict in verdicts):
-            check_standing(account)
+            check_standing(account, now)
         outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now, at=at) for v in verdicts]
         self._announce(request, outcomes, by)
 

@@ -51,7 +51,7 @@ class DirectGrantService:
             raise SelfDecision
         check_offered(offer, wanted.frequencies)
         self._accounts.meet(account.id, name=account.name, role=account.role)
-        check_standing(self._accounts.hold(account.id))
+        check_standing(self._accounts.hold(account.id), self._clock.now(self._session))
         asked = self._requests.lock_undecided(wanted.account, wanted.dataset, wanted.frequencies)
         self._grants.hold(wanted.account, wanted.dataset, wanted.frequencies)
         now = self._clock.now(self._session)
@@ -59,7 +59,7 @@ class DirectGrantService:
         open_ = {item.frequency: item for item in asked if is_undecided(item, now)}
         given = [self._give_one(wanted, frequency, open_.get(frequency), by, now) for frequency in wanted.frequencies]
         described = self._grants.describe(given, by)
-        self._announce(wanted, described, by)
+        self._announce(wanted, described, by, now)
         return described
 
     def _give_one(
@@ -81,14 +81,15 @@ class DirectGrantService:
             self._decisions.close(asked, grant, reason=wanted.reason, reason_code=None, note=None, by=by, now=now)
         return grant
 
-    def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal) -> None:
+    def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal, now: datetime) -> None:
         data = {"account": str(wanted.account), "dataset": wanted.dataset, "frequencies": wanted.frequencies}
         for grant in given:
             recorded: dict[str, Any] = {**data, "frequencies": [grant.frequency], "request": _text(grant.request)}
             recorded["supersedes"] = _text(grant.supersedes)
             audit.record(self._session, audit_events, actor=by, action="grant.given", subject=grant.id, data=recorded)
         told = {"dataset": wanted.dataset, "reason": wanted.reason, "grants": [as_json(grant) for grant in given]}
-        announce(self._session, "grant.started", to=wanted.account, data=told)
+        if wanted.starts_at is None or wanted.starts_at <= now:  # else it is told of when it begins
+            announce(self._session, "grant.started", to=wanted.account, data=told)
 
 
 def _text(identifier: UUID | None) -> str | None:

@@ -10,7 +10,7 @@ class GrantNotFound(Problem):
 
 
 class GrantClosed(Problem):
-    """The grant is over already; `grant_status` and `closed_at` say how and when. There is nothing left to revoke."""
+    """The grant is over already; `grant_status` and `closed_at` say how and when. There is nothing left to change."""
 
     status = 409
 

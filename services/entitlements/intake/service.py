@@ -144,6 +144,7 @@ class IntakeService:
             self._announce(request, [self._decide(request, item, trace, now) for item, trace in decided])
         left = [item.frequency for item, trace in items if STATUS[trace.outcome] == "pending"]
         if left:
+            self._standing.begin_grace(request.account, request.dataset, set(left), lapse_at=request.lapse_at, now=now)
             told = {"dataset": request.dataset, "frequencies": left, "trial": request.trial, "request": str(request.id)}
             told |= {"account": str(request.account), "account_name": caller.name}
             announce(self._session, "access.requested", to=OPS, data=told)

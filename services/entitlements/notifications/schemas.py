@@ -24,7 +24,8 @@ class NotificationOut(Output):
     type: str = Field(
         description=(
             "To Ops: access.requested, access.answered, access.withdrawn. To the account: access.question, "
-            "access.decided, access.lapsed, grant.started, grant.revoked."
+            "access.decided, access.lapsed, grant.started, grant.ending, grant.ended, grant.revoked, grant.kept, "
+            "account.blocked, account.unblocked, account.closed, dataset.retired."
         ),
         examples=["access.decided"],
     )

@@ -59,6 +59,18 @@ class RequestRepository:
         query = self._cell(account, dataset, frequencies).where(_is_undecided()).order_by(col(RequestItem.id))
         return self._session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
 
+    def lock_asked(self, account: UUID) -> Sequence[RequestItem]:
+        """All undecided items of an account, held likewise."""
+        return self._lock(col(RequestItem.account) == account)
+
+    def lock_offered(self, dataset: str, frequency: str) -> Sequence[RequestItem]:
+        """Everybody's undecided items for a frequency, held likewise."""
+        return self._lock(col(RequestItem.dataset) == dataset, col(RequestItem.frequency) == frequency)
+
+    def _lock(self, *which: ColumnElement[bool]) -> Sequence[RequestItem]:
+        query = select(RequestItem).where(_is_undecided(), *which).order_by(col(RequestItem.id)).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+
     def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
         """The newest item of each of these cells."""
         query = self._cell(account, dataset, frequencies).ext(distinct_on(col(RequestItem.frequency)))
