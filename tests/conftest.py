@@ -83,7 +83,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Tests that share what is costly to start go to one worker, so that it is started once."""
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where tests are shared out
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415 - if it is there
 
     class BySharing(LoadScopeScheduling):  # type: ignore[misc]
         """A file's tests share; in some folders all of them; those of another home do not."""

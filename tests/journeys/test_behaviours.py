@@ -102,9 +102,7 @@ def test_4_an_ops_can_approve_or_refuse_a_request_giving_access_or_not_to_a_data
     assert (again.status_code, again.json()["code"]) == (409, "already-decided")
     told = until(lambda: quant.get("/v1/notifications").json()["data"], "the Quant's notification")
     assert [(message["type"], message["data"]["request"]) for message in told] == [("access.decided", request["id"])]
-    asked = [
-        m for m in ops.get("/v1/notifications?limit=500").json()["data"] if m["data"].get("request") == request["id"]
-    ]
+    asked = until(lambda: _told(ops, request["id"]), "the notification of Ops")  # two events, in either order
     assert [message["type"] for message in asked] == ["access.requested"]
 
 
@@ -182,3 +180,9 @@ def test_7_an_ops_can_give_access_for_a_limited_time_a_trial_and_revoke_access(
     denied = _read(quant, "BTC", "1d")
     assert (denied.status_code, denied.json()["code"]) == (403, "revoked")
     assert ops.post(f"/v1/grants/{grant}/revoke", json={"reason": "Again."}).json() == revoked.json()
+
+
+def _told(ops: httpx.Client, request: str) -> list[dict[str, Any]]:
+    """What Ops was told of a request."""
+    told: list[dict[str, Any]] = ops.get("/v1/notifications?limit=500").json()["data"]
+    return [message for message in told if message["data"].get("request") == request]
