@@ -1,6 +1,7 @@
 """The door itself: which row, whose key, which role, then through; every refusal a problem."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import quote
 
 import structlog
@@ -15,6 +16,7 @@ from gateway.guard import Guard
 from gateway.headers import bodiless, keyed
 from gateway.limits import Limits, Standing, telling
 from gateway.matcher import Matcher
+from gateway.streams import while_admitted
 from shared.errors import InternalError, Problem, TemporarilyUnavailable, problem_response
 
 SPOKEN = ("1.0", "1.1", "2")
@@ -70,7 +72,13 @@ class Door:
             answer.send = keyed(answer.send)
         principal = await self._guard.admit(scope, route)
         _tell(answer, self._limits.take_key(principal.key))
-        await self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
+        serve = self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
+        if not route.streams:
+            await serve
+            return
+        await while_admitted(serve, partial(self._guard.admit, scope, route))
+        if answer.started and not answer.finished:
+            await answer({"type": "http.response.body", "body": b""})
 
 
 class _Answer:

@@ -381,6 +381,9 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             {"grant_status": "ended", "closed_at": "2026-01-31T20:00:00Z"},
         ),
     ),
+    "streamNotifications": (
+        Refusal(429, "too-many-streams", "The key has five streams open already; close one first."),
+    ),
     "readNotification": (Refusal(404, "notification-not-found", "Your inbox holds no notification with this id."),),
     "getAccount": (Refusal(404, "account-not-found", NO_ACCOUNT),),
     "runJob": (

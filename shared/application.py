@@ -22,6 +22,7 @@ from shared.module import Module
 from shared.pagination import Cursors
 from shared.revision import check_revision
 from shared.settings import ServiceSettings
+from shared.streams import Streams
 from shared.upstream import Neighbour, open_upstream
 
 
@@ -59,6 +60,8 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
     app.state.settings = settings
     app.state.database = Database(settings.database)
     stack.callback(app.state.database.close)
+    if module.news is not None:
+        app.state.streams = Streams(app.state.database, module.news)
     app.state.verifier = Verifier(settings.identity_public_keys, audience=module.name)
     app.state.cursors = Cursors(settings.cursor_secret)
     app.state.neighbours = {}

@@ -1,17 +1,22 @@
 """Dramatiq as transport only: a message is the id of an outbox row; retries and the truth stay in Postgres."""
 
 from collections.abc import Callable
+from typing import cast
 from uuid import UUID
 
 import dramatiq
+import redis
 from dramatiq.brokers.redis import RedisBroker
+
+PATIENCE = 5.0  # seconds that Redis may be silent before a connection to it is given up
 
 
 class Transport:
     """Carries outbox ids over Redis to whichever worker of the service is free."""
 
     def __init__(self, redis_url: str, *, service: str) -> None:
-        self.broker = RedisBroker(url=redis_url, middleware=[])  # type: ignore[no-untyped-call]
+        client = redis.Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        self.broker = RedisBroker(client=client, middleware=[])  # type: ignore[no-untyped-call]
         self._queue = f"{service}-outbox"
 
     def send(self, event_id: UUID) -> None:
@@ -21,6 +26,10 @@ class Transport:
         )
         self.broker.declare_queue(self._queue)
         self.broker.enqueue(message)
+
+    def waiting(self) -> int:
+        """How many ids no worker has taken yet; raises when Redis is away."""
+        return cast("int", self.broker.client.llen(f"{self.broker.namespace}:{self._queue}"))
 
     def receive(self, deliver: Callable[[UUID], None], *, threads: int) -> dramatiq.Worker:
         """A worker that is not yet started, calling `deliver` with each id."""

@@ -8,8 +8,9 @@ from sqlalchemy import MetaData, Table
 
 from shared.coherence.owner import Feed
 from shared.jobs import Job, Progress
-from shared.outbox import Handler
+from shared.outbox import Task
 from shared.settings import ServiceSettings
+from shared.streams import News
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class Module:
 
     The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
-    event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
-    names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
-    settings and a function that is told of their progress.
+    event's type to what happens then; `news` tells its streams what has moved; `feed` counts its changes for those who
+    remember its answers, and `remembered` names the neighbours whose answers are remembered here; `jobs` builds the
+    scheduled jobs out of the service's settings and a function that is told of their progress.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Module:
     feed: Feed | None = None
     remembered: tuple[str, ...] = ()
     outbox: Table | None = None
-    tasks: Mapping[str, Handler] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    news: News | None = None
     job_runs: Table | None = None
     jobs: Callable[[ServiceSettings, Progress], tuple[Job, ...]] | None = None

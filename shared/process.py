@@ -6,11 +6,13 @@ import signal
 import sys
 from collections.abc import Callable
 from threading import Event as Flag
+from types import FrameType
 from typing import TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.drain import begin_drain
 from shared.logs import configure_logs
 from shared.module import Module
 from shared.relay import run_relay
@@ -73,7 +75,7 @@ def stop_signal() -> Flag:
 def serve(app: ASGIApp, *, host: str, port: int) -> None:
     """Serve HTTP until told to stop; requests under way are finished, for at most 12 seconds."""
     stop_signal()  # uvicorn raises the signal again when it has stopped; by then it is no news
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -83,3 +85,14 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         server_header=False,
         forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", ""),  # uvicorn would believe any local client
     )
+    server = _Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(3)
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Streams end at once: they would outlast any patience."""
+        begin_drain()
+        super().handle_exit(sig, frame)

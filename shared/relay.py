@@ -1,5 +1,9 @@
-"""The relay: hands events that were written to the outbox over to the workers; any number may run."""
+"""The relay: hands events that were written to the outbox over to the workers, and puts old ones away.
 
+Any number may run.
+"""
+
+import time
 from contextlib import closing, suppress
 from functools import partial
 from threading import Event as Flag
@@ -8,17 +12,20 @@ import structlog
 from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.backlog import SWEPT, sweep
 from shared.broker import Transport
 from shared.database import Database
 from shared.health import Health, serve_health
 from shared.module import Module
-from shared.outbox import hand_back, take_due
+from shared.outbox import BATCH, hand_back, take_due
 from shared.revision import check_revision
 from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
 INTERVAL = 0.1
 AFTER_A_FAULT = 1.0
+FULL = 5 * BATCH  # ids in the queue beyond which workers have enough: else what waits for them is handed over again
+SWEEP_EVERY = 60.0
 
 
 def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
@@ -32,13 +39,31 @@ def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
         health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
         with serve_health(health, host=settings.host, port=settings.metrics_port):
             logger.info("relay started", service=module.name)
+            swept_at = float("-inf")
             while not stop.is_set():
                 stop.wait(step(database, module.outbox, transport))
+                if time.monotonic() - swept_at > SWEEP_EVERY:
+                    swept_at = time.monotonic()
+                    tidy(database, module.outbox, stop)
                 health.beat()
 
 
+def tidy(database: Database, outbox: Table, stop: Flag) -> None:
+    """Put away what was done long ago, a batch at a time."""
+    swept = SWEPT
+    while swept == SWEPT and not stop.is_set():
+        try:
+            with database.transaction() as session:
+                swept = sweep(session, outbox)
+        except SQLAlchemyError as error:
+            logger.warning("old events stay", error=str(error))
+            return
+
+
 def step(database: Database, outbox: Table, transport: Transport) -> float:
-    """Hand over one batch; the seconds to wait before the next."""
+    """Hand over one batch, unless the queue is full; the seconds to wait before the next."""
+    if _is_full(transport):
+        return INTERVAL
     try:
         with database.transaction() as session:
             events = take_due(session, outbox)
@@ -54,3 +79,10 @@ def step(database: Database, outbox: Table, transport: Transport) -> float:
             hand_back(session, outbox, events)
         return AFTER_A_FAULT
     return 0 if events else INTERVAL
+
+
+def _is_full(transport: Transport) -> bool:
+    try:
+        return transport.waiting() >= FULL
+    except Exception:  # then the hand-over will say so
+        return False

@@ -17,6 +17,7 @@ from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
 THREADS = 4
+IDLE_SECONDS = 3  # a worker that was stopped in the middle must not keep others from an inbox for long
 BEAT = 1.0
 GRACE_MILLISECONDS = 10_000
 
@@ -26,7 +27,7 @@ def run_worker(module: Module, settings: ServiceSettings, stop: Flag) -> None:
     outbox = module.outbox
     if outbox is None:
         raise ValueError(f"{module.name} publishes no events")
-    database = Database(settings.database, pool_size=THREADS)
+    database = Database(settings.database, pool_size=THREADS + 1, idle_seconds=IDLE_SECONDS)
 
     def act(event_id: UUID) -> None:
         deliver(database, outbox, module.tasks, event_id)

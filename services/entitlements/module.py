@@ -7,6 +7,7 @@ from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
 from services.entitlements.notifications import controller as notifications
+from services.entitlements.notifications.repository import newest_numbers
 from services.entitlements.notifications.tasks import tasks
 from services.entitlements.requests import controller as requests
 from services.entitlements.settings import EntitlementsSettings
@@ -30,4 +31,5 @@ module = Module(
     feed=feed,
     outbox=outbox,
     tasks=tasks,
+    news=newest_numbers,
 )

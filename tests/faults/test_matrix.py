@@ -44,6 +44,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("GET", "/v1/grants/{id}"): OWN,
     ("POST", "/v1/grants/{id}/revoke"): STAFF,
     ("GET", "/v1/notifications"): PERSONS,
+    ("GET", "/v1/notifications/stream"): PERSONS,
     ("POST", "/v1/notifications/{id}/read"): PRIVATE,
     ("GET", "/v1/accounts"): STAFF,
     ("GET", "/v1/accounts/{id}"): STAFF,
@@ -128,7 +129,10 @@ def _call(cast: Cast, operation: Operation, credential: str) -> httpx.Response:
     headers = {} if credential == "no key" else {"X-API-Key": cast.keys[credential]}
     url = cast.world.platform.url + operation.url(**values) + query
     body = operation.body if operation.method != "GET" else None
-    return httpx.request(operation.method, url, headers=headers, json=body, timeout=10)
+    with httpx.stream(operation.method, url, headers=headers, json=body, timeout=10) as answer:
+        if answer.headers["content-type"] != "text/event-stream":  # that one has no end
+            answer.read()
+    return answer
 
 
 def _meant(operation: Operation, credential: str) -> tuple[int, str | None]:

@@ -77,6 +77,7 @@ OPERATIONS = (
     Operation("GET", "/v1/grants/{id}", "quant", ID),
     Operation("POST", "/v1/grants/{id}/revoke", "ops", ID, REASON, ("reason",), ("reason",)),
     Operation("GET", "/v1/notifications", "quant"),
+    Operation("GET", "/v1/notifications/stream", "quant"),
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),

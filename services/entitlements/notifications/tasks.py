@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from services.entitlements.notifications.repository import NotificationRepository
-from shared.outbox import Event, Handler
+from shared.outbox import Event, Task
 
 
 def notify(session: Session, event: Event) -> None:
@@ -17,6 +17,4 @@ def notify(session: Session, event: Event) -> None:
     )
 
 
-tasks: dict[str, Handler] = dict.fromkeys(
-    ("access.requested", "access.decided", "grant.started", "grant.revoked"), notify
-)
+tasks: dict[str, Task] = dict.fromkeys(("access.requested", "access.decided", "grant.started", "grant.revoked"), notify)
