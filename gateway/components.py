@@ -14,8 +14,8 @@ def renamed(documents: Mapping[str, Document]) -> dict[str, Document]:
     for service, document in documents.items():
         names = {name: service.capitalize() + name for name in clashing & _schemas(document).keys()}
         schemas = {names.get(name, name): _rewrite(schema, names) for name, schema in _schemas(document).items()}
-        paths = _rewrite(document["paths"], names)
-        result[service] = {"paths": paths, "components": {"schemas": schemas}}
+        paths, webhooks = (_rewrite(document.get(part, {}), names) for part in ("paths", "webhooks"))
+        result[service] = {"paths": paths, "webhooks": webhooks, "components": {"schemas": schemas}}
     return result
 
 

@@ -42,6 +42,7 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
         redoc_url=None,
         middleware=[Middleware(Correlation, name=module.name), Middleware(IdentityGuard)],
         separate_input_output_schemas=False,
+        webhooks=module.messages,
     )
     for controller in module.controllers:
         app.include_router(controller)

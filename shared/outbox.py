@@ -105,8 +105,8 @@ def publish(
     session.execute(insert(table).values(**row, created_at=at, due_at=at))
 
 
-def take_due(session: Session, table: Table) -> list[UUID]:
-    """Lease the events that are due, new ones and those whose lease ran out, to whoever hands them over."""
+def take_due(session: Session, table: Table) -> list[tuple[UUID, str]]:
+    """Lease what is due, new events and those whose lease ran out, to whoever hands them over: ids and types."""
     due = (
         select(table.c.id)
         .where(table.c.state.in_(OPEN), table.c.due_at <= func.clock_timestamp())
@@ -115,7 +115,7 @@ def take_due(session: Session, table: Table) -> list[UUID]:
         .with_for_update(skip_locked=True)
     )
     lease = update(table).where(table.c.id.in_(due)).values(state="sent", due_at=func.clock_timestamp() + LEASE)
-    return sorted(session.execute(lease.returning(table.c.id)).scalars())
+    return sorted((row[0], row[1]) for row in session.execute(lease.returning(table.c.id, table.c.type)))
 
 
 def hand_back(session: Session, table: Table, events: list[UUID]) -> None:

@@ -4,6 +4,7 @@ Any number may run.
 """
 
 import time
+from collections.abc import Container
 from contextlib import closing, suppress
 from functools import partial
 from threading import Event as Flag
@@ -39,9 +40,10 @@ def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
         health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
         with serve_health(health, host=settings.host, port=settings.metrics_port):
             logger.info("relay started", service=module.name)
+            errands = module.errands(settings) if module.errands else ()
             swept_at = float("-inf")
             while not stop.is_set():
-                stop.wait(step(database, module.outbox, transport))
+                stop.wait(step(database, module.outbox, transport, errands=errands))
                 if time.monotonic() - swept_at > SWEEP_EVERY:
                     swept_at = time.monotonic()
                     tidy(database, module.outbox, stop)
@@ -60,8 +62,8 @@ def tidy(database: Database, outbox: Table, stop: Flag) -> None:
             return
 
 
-def step(database: Database, outbox: Table, transport: Transport) -> float:
-    """Hand over one batch, unless the queue is full; the seconds to wait before the next."""
+def step(database: Database, outbox: Table, transport: Transport, *, errands: Container[str] = ()) -> float:
+    """Hand over one batch, unless the queues are full; the seconds to wait before the next."""
     if _is_full(transport):
         return INTERVAL
     try:
@@ -71,18 +73,18 @@ def step(database: Database, outbox: Table, transport: Transport) -> float:
         logger.warning("database unavailable", error=str(error))
         return AFTER_A_FAULT
     try:
-        for event_id in events:
-            transport.send(event_id)
+        for event_id, type_ in events:
+            transport.send(event_id, errand=type_ in errands)
     except Exception as error:  # whatever Redis and Dramatiq raise: the rows stay and are sent again
         logger.warning("queue unavailable", error=str(error))
         with suppress(SQLAlchemyError), database.transaction() as session:  # else their lease runs out by itself
-            hand_back(session, outbox, events)
+            hand_back(session, outbox, [event_id for event_id, _ in events])
         return AFTER_A_FAULT
     return 0 if events else INTERVAL
 
 
 def _is_full(transport: Transport) -> bool:
     try:
-        return transport.waiting() >= FULL
+        return transport.waiting() + transport.waiting(errands=True) >= FULL
     except Exception:  # then the hand-over will say so
         return False

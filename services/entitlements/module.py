@@ -8,9 +8,10 @@ from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.repository import newest_numbers
-from services.entitlements.notifications.tasks import tasks
 from services.entitlements.requests import controller as requests
 from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.webhooks import controller as webhooks
+from services.entitlements.webhooks.tasks import errands, tasks
 from shared.module import Module
 
 module = Module(
@@ -25,11 +26,14 @@ module = Module(
         grants.router,
         accounts.router,
         notifications.router,
+        webhooks.router,
         access.internal,
     ),
     neighbours=("catalog", "keys"),
     feed=feed,
     outbox=outbox,
     tasks=tasks,
+    errands=errands,
+    messages=webhooks.messages,
     news=newest_numbers,
 )

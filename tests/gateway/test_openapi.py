@@ -21,13 +21,25 @@ from services.entitlements.decisions.schemas import Decision
 from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.grants.schemas import Revocation
 from services.entitlements.requests.schemas import NewRequest
+from services.entitlements.webhooks.schemas import NewWebhook
 from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
 from shared.errors import Problem
 from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
-BODIES = (NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, RunRequest, NewApiKey, Rotation)
+BODIES = (
+    NewDataset,
+    DatasetChange,
+    NewRequest,
+    Decision,
+    DirectGrant,
+    Revocation,
+    RunRequest,
+    NewApiKey,
+    Rotation,
+    NewWebhook,
+)
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +198,16 @@ def test_every_body_shows_an_example_that_it_takes(whole: Document) -> None:
     for name, model in models.items():
         examples = whole["components"]["schemas"][name]["examples"]
         assert [model.model_validate(example) for example in examples]
+
+
+def test_what_webhooks_are_sent_is_described_and_needs_no_key_of_ours(whole: Document) -> None:
+    told = whole["webhooks"]
+    assert {"access.decided", "grant.revoked", "webhook.disabled"} <= set(told)
+    for type_, item in told.items():
+        operation = item["post"]
+        assert (set(item), operation["security"], set(operation["responses"])) == ({"post"}, [], {"2XX"})
+        assert type_ in str(operation["requestBody"])
+        assert "webhook-signature" in operation["description"]
 
 
 def test_what_a_form_sends_by_itself_can_be_answered(whole: Document) -> None:

@@ -54,6 +54,7 @@ REQUEST: Body = {"dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test
 REFUSAL: Body = {"outcome": "refuse", "reason": "Only a test.", "note": "Only a test."}
 GRANT: Body = {"account": SOME, "dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test."}
 DATASET: Body = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"]}
+WEBHOOK: Body = {"url": "https://receiver.example"}
 KEY: Body = {"name": "Only a test", "role": "quant", "expires_at": "2100-01-01"}
 OPERATIONS = (
     Operation("GET", "/v1/datasets"),
@@ -79,6 +80,12 @@ OPERATIONS = (
     Operation("GET", "/v1/notifications", "quant"),
     Operation("GET", "/v1/notifications/stream", "quant"),
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
+    Operation("GET", "/v1/webhooks", "quant"),
+    Operation("POST", "/v1/webhooks", "quant", (), WEBHOOK, ("url",), ("url",)),
+    Operation("DELETE", "/v1/webhooks/{id}", "quant", ID),
+    Operation("POST", "/v1/webhooks/{id}/rotate", "quant", ID),
+    Operation("GET", "/v1/webhooks/{id}/deliveries", "quant", ID),
+    Operation("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay", "quant", (*ID, ("delivery", SOME))),
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
     Operation("GET", "/v1/jobs", "ops"),

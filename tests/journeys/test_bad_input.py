@@ -16,7 +16,7 @@ from tests.world import World, running_world
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 KEPT = (
     *(f"entitlements.{name}" for name in ("access_requests", "request_items", "grants", "audit_events", "outbox")),
-    *(f"entitlements.{name}" for name in ("notifications", "notification_reads")),
+    *(f"entitlements.{name}" for name in ("notifications", "notification_reads", "webhooks", "deliveries")),
     *("catalog.datasets", "catalog.offerings", "catalog.audit_events"),
     *("gateway.accounts", "gateway.api_keys", "gateway.audit_events"),
 )

@@ -30,7 +30,7 @@ def published(ground: Ground, count: int = 1) -> None:
 def taken(ground: Ground) -> list[UUID]:
     """What a relay would hand over now."""
     with ground.database.transaction() as session:
-        return take_due(session, outbox)
+        return [event for event, _ in take_due(session, outbox)]
 
 
 def failing(_session: Session, _event: Event) -> None:

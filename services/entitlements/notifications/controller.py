@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.entitlements.notifications.providers import Inbox, Stream
@@ -24,6 +24,9 @@ EXAMPLE: dict[str, Any] = {
         '"created_at":"2026-01-31T20:00:00Z","read_at":null,"data":{"dataset":"BTC"}}',
     ),
 }
+LastEventId = Annotated[
+    UUID | None, Header(description="The id of the last event that you got; what came after it is sent first.")
+]
 router = APIRouter(prefix="/v1/notifications", tags=["Notifications"])
 
 
@@ -47,18 +50,18 @@ def list_notifications(
     response_class=StreamingResponse,
     responses={200: {"description": "Events, until either side hangs up.", "content": {MEDIA_TYPE: EXAMPLE}}},
 )
-async def stream_notifications(stream: Stream) -> StreamingResponse:
+async def stream_notifications(stream: Stream, last_event_id: LastEventId = None) -> StreamingResponse:
     """Server-sent events: each notification, as `GET /v1/notifications` shows it, with its id and type.
 
     It begins with what comes after `Last-Event-ID`, or from now on; a comment every four seconds says that the line is
     alive. A key has at most five streams; they end when the key does. An end is no loss: go on with `Last-Event-ID`.
     """
-    return StreamingResponse(_lines(stream), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(_lines(stream, last_event_id), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
 
 
-async def _lines(stream: InboxStream) -> AsyncIterator[str]:
+async def _lines(stream: InboxStream, after: UUID | None) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    async for told in stream.notifications():
+    async for told in stream.notifications(after=after):
         yield event_text(id_=told.id, type_=told.type, data=told.model_dump_json()) if told else ":\n\n"
 
 

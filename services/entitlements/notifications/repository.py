@@ -93,4 +93,4 @@ class NotificationRepository:
 def newest_numbers(session: Session, recipients: Collection[str]) -> Mapping[str, int]:
     """The number of the newest notification in each of these inboxes that hold one."""
     query = select(Inbox.recipient, Inbox.last_number).where(col(Inbox.recipient).in_(recipients))
-    return dict(session.execute(query).tuples().all())
+    return {row[0]: row[1] for row in session.execute(query)}

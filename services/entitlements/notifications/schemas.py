@@ -22,7 +22,7 @@ class NotificationOut(Output):
 
     id: UUID
     type: str = Field(
-        description="access.requested (to Ops), access.decided, grant.started or grant.revoked.",
+        description="access.decided, for example; `webhooks` in this document lists them all.",
         examples=["access.decided"],
     )
     created_at: datetime

@@ -45,14 +45,15 @@ class InboxService:
 class InboxStream:
     """What comes into one caller's inboxes, for as long as somebody listens; no session is held in between."""
 
-    def __init__(self, streams: Streams, listener: Listener, caller: Principal, *, after: UUID | None) -> None:
+    def __init__(self, streams: Streams, listener: Listener, caller: Principal) -> None:
         self._streams = streams
         self._listener = listener
         self._caller = caller
-        self._after = after
+        self._after: UUID | None = None
 
-    async def notifications(self) -> AsyncIterator[NotificationOut | None]:
+    async def notifications(self, *, after: UUID | None) -> AsyncIterator[NotificationOut | None]:
         """Each notification after the given one, or from now on; None now and then while there is no news."""
+        self._after = after
         while self._listener.listen():
             page = await self._streams.read(self._next_page)
             for notification in page or ():
