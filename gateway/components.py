@@ -14,8 +14,8 @@ def renamed(documents: Mapping[str, Document]) -> dict[str, Document]:
     for service, document in documents.items():
         names = {name: service.capitalize() + name for name in clashing & _schemas(document).keys()}
         schemas = {names.get(name, name): _rewrite(schema, names) for name, schema in _schemas(document).items()}
-        paths, webhooks = (_rewrite(document.get(part, {}), names) for part in ("paths", "webhooks"))
-        result[service] = {"paths": paths, "webhooks": webhooks, "components": {"schemas": schemas}}
+        spoken = {part: _rewrite(document[part], names) for part in ("paths", "webhooks") if part in document}
+        result[service] = {**spoken, "components": {"schemas": schemas}}
     return result
 
 

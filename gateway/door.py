@@ -41,7 +41,7 @@ class Door:
             await send({"type": "websocket.close"})
             return
         answer = _Answer(bodiless(send) if scope["method"] == "HEAD" else send)
-        scope = {**scope, "raw_path": scope.get("raw_path") or quote(scope["path"]).encode()}
+        scope["raw_path"] = scope.get("raw_path") or quote(scope["path"]).encode()
         try:
             await self._serve(scope, receive, answer)
             if not answer.started:
@@ -67,7 +67,7 @@ class Door:
             await page({**scope, "method": "GET"}, receive, answer)
             return
         _tell(answer, self._limits.take_address(scope.get("client")))
-        route = self._matcher.find(scope["method"], path)
+        route = scope["route"] = self._matcher.find(scope["method"], path)
         if not route.is_open:
             answer.send = keyed(answer.send)
         principal = await self._guard.admit(scope, route)

@@ -88,7 +88,7 @@ def _webhooks(services: Iterable[str], documents: Mapping[str, Document]) -> dic
     """What the services post to their clients' own URLs; who answers there is not ours to say."""
     found: dict[str, Any] = {}
     for service in sorted(services):
-        for type_, item in documents[service]["webhooks"].items():
+        for type_, item in documents[service].get("webhooks", {}).items():
             operation = {**item["post"], "security": [], "responses": {"2XX": {"description": "Taken."}}}
             found[type_] = {"post": operation}
     return found

@@ -18,6 +18,7 @@ from shared.correlation import Correlation
 from shared.database import Database
 from shared.errors import install_filters
 from shared.identity import IdentityGuard, Signer, Verifier
+from shared.metrics import Measured
 from shared.module import Module
 from shared.pagination import Cursors
 from shared.revision import check_revision
@@ -40,7 +41,11 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Correlation, name=module.name), Middleware(IdentityGuard)],
+        middleware=[
+            Middleware(Correlation, name=module.name),
+            Middleware(IdentityGuard),
+            Middleware(Measured, name=module.name),
+        ],
         separate_input_output_schemas=False,
         webhooks=module.messages,
     )

@@ -32,6 +32,12 @@ def backlog(session: Session, table: Table) -> Backlog:
     return Backlog(depth=row[0], age=max(float(row[1] or 0), 0.0), dead=dead)
 
 
+def outbox_gauges(table: Table, session: Session) -> dict[str, float]:
+    """The same, as figures."""
+    found = backlog(session, table)
+    return {"outbox_depth": found.depth, "outbox_oldest_seconds": found.age, "outbox_dead": found.dead}
+
+
 def dead_letters(session: Session, table: Table, *, limit: int) -> Sequence[Row[Any]]:
     """The events that were given up, the latest first, with the reason."""
     dead = select(table).where(table.c.state == "dead").order_by(table.c.due_at.desc()).limit(limit)

@@ -8,6 +8,7 @@ from sqlalchemy import MetaData, Table
 
 from shared.coherence.owner import Feed
 from shared.jobs import Job, Progress
+from shared.metrics import Gauges
 from shared.outbox import Errand, Task
 from shared.settings import ServiceSettings
 from shared.streams import News
@@ -20,9 +21,10 @@ class Module:
     The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
     event's type to what happens then, and `errands` builds those with an effect elsewhere, out of the service's
-    settings; `messages` describes what these post to others' URLs; `news` tells its streams what has moved; `feed`
-    counts its changes for those who remember its answers, and `remembered` names the neighbours whose answers are
-    remembered here; `jobs` builds the scheduled jobs out of the settings and a function that is told of their progress.
+    settings; `messages` describes what these post to others' URLs; `gauges` read its tables for Prometheus; `news`
+    tells its streams what has moved; `feed` counts its changes for those who remember its answers, and `remembered`
+    names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the settings and a
+    function that is told of their progress.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Module:
     remembered: tuple[str, ...] = ()
     outbox: Table | None = None
     tasks: Mapping[str, Task] = field(default_factory=dict)
+    gauges: tuple[Gauges, ...] = ()
     messages: APIRouter | None = None
     errands: Callable[[ServiceSettings], Mapping[str, Errand]] | None = None
     news: News | None = None

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from shared.drain import begin_drain
+from shared.health import Health, serve_health
 from shared.logs import configure_logs
 from shared.module import Module
 from shared.relay import run_relay
@@ -38,7 +39,7 @@ def main(module: Module, app: ASGIApp) -> None:
     _require_secrets(module, settings, role)
     configure_logs(f"{module.name}-{role}", level=settings.log_level)
     if role == "api":
-        serve(app, host=settings.host, port=settings.port)
+        serve(app, host=settings.host, port=settings.port, metrics_port=settings.metrics_port)
         return
     ROLES[role](module, settings, stop_signal())
     logging.shutdown()
@@ -72,8 +73,11 @@ def stop_signal() -> Flag:
     return stop
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> None:
-    """Serve HTTP until told to stop; requests under way are finished, for at most 12 seconds."""
+def serve(app: ASGIApp, *, host: str, port: int, metrics_port: int = 0) -> None:
+    """Serve HTTP until told to stop; requests under way are finished, for at most 12 seconds.
+
+    Figures are shown on a port of their own, which is not for the public.
+    """
     stop_signal()  # uvicorn raises the signal again when it has stopped; by then it is no news
     config = uvicorn.Config(
         app,
@@ -86,7 +90,8 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", ""),  # uvicorn would believe any local client
     )
     server = _Server(config)
-    server.run()
+    with serve_health(Health({}, clock=lambda: 0.0), host=host, port=metrics_port):
+        server.run()
     if not server.started:
         sys.exit(3)
 

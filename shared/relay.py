@@ -13,10 +13,11 @@ import structlog
 from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.backlog import SWEPT, sweep
+from shared.backlog import SWEPT, outbox_gauges, sweep
 from shared.broker import Transport
 from shared.database import Database
 from shared.health import Health, serve_health
+from shared.metrics import Gauges, TableGauges, exposition
 from shared.module import Module
 from shared.outbox import BATCH, hand_back, take_due
 from shared.revision import check_revision
@@ -38,7 +39,9 @@ def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
         closing(Transport(settings.redis_url, service=module.name)) as transport,
     ):
         health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
-        with serve_health(health, host=settings.host, port=settings.metrics_port):
+        gauges: tuple[Gauges, ...] = (partial(outbox_gauges, module.outbox), *module.gauges)
+        metrics = exposition(TableGauges(database, gauges, service=module.name))
+        with serve_health(health, host=settings.host, port=settings.metrics_port, metrics=metrics):
             logger.info("relay started", service=module.name)
             errands = module.errands(settings) if module.errands else ()
             swept_at = float("-inf")

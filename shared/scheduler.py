@@ -11,7 +11,8 @@ from apscheduler.triggers.cron import CronTrigger
 
 from shared.database import Database
 from shared.health import Health, serve_health
-from shared.jobs import Job, JobRuns, interrupted_by
+from shared.jobs import Job, JobRuns, interrupted_by, job_gauges
+from shared.metrics import TableGauges, exposition
 from shared.module import Module
 from shared.revision import check_revision
 from shared.settings import ServiceSettings
@@ -34,7 +35,8 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
         runs = JobRuns(database, module.job_runs, jobs)
         health = Health({"database": partial(check_revision, database, module)})
         scheduler = _scheduler(runs, jobs, health)
-        with serve_health(health, host=settings.host, port=settings.metrics_port):
+        metrics = exposition(TableGauges(database, (partial(job_gauges, module.job_runs),), service=module.name))
+        with serve_health(health, host=settings.host, port=settings.metrics_port, metrics=metrics):
             scheduler.start()
             logger.info("scheduler started", service=module.name, jobs=[job.name for job in jobs])
             stop.wait()

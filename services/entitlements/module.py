@@ -9,6 +9,7 @@ from services.entitlements.grants import controller as grants
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.repository import newest_numbers
 from services.entitlements.requests import controller as requests
+from services.entitlements.requests.repository import request_gauges
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.webhooks import controller as webhooks
 from services.entitlements.webhooks.tasks import errands, tasks
@@ -34,6 +35,7 @@ module = Module(
     outbox=outbox,
     tasks=tasks,
     errands=errands,
+    gauges=(request_gauges,),
     messages=webhooks.messages,
     news=newest_numbers,
 )

@@ -62,14 +62,17 @@ class HttpReceiver:
         started = time.monotonic()
         status, error, retry_after = None, None, None
         try:
-            status, retry_after = asyncio.run(self._post(httpx.URL(url), headers, body))
+            status, retry_after = asyncio.run(self._post(url, headers, body))
         except TimeoutError:
             error = "timeout"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, TargetRefused) as failure:
             error = _reason(failure)
         return Outcome(status, error, retry_after, round((time.monotonic() - started) * 1000))
 
-    async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: str) -> tuple[int, float | None]:
+    async def _post(self, text: str, headers: Mapping[str, str], body: str) -> tuple[int, float | None]:
+        if fault_of(text, anywhere=self._anywhere):
+            raise TargetRefused
+        url = httpx.URL(text)
         async with asyncio.timeout(self._total):
             address = await asyncio.to_thread(self._address, url)
             client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total)
@@ -96,8 +99,6 @@ class HttpReceiver:
 
     def _address(self, url: httpx.URL) -> str:
         """The address to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
-        if fault_of(str(url), anywhere=self._anywhere):
-            raise TargetRefused
         port = url.port or (443 if url.scheme == "https" else 80)
         found = self._resolver(url.raw_host.decode("ascii"), port)
         if not found or not (self._anywhere or all(is_public(address) for address in found)):

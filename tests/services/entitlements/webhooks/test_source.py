@@ -125,7 +125,11 @@ def test_d4_a_receiver_may_ask_for_time(text: str, seconds: float | None) -> Non
 
 def test_d4_a_receiver_that_hangs_is_left() -> None:
     over = threading.Event()
-    with receiving(lambda _request: [over.wait(10), None][1]) as received:
+
+    def hang(_request: BaseHTTPRequestHandler) -> None:
+        over.wait(10)
+
+    with receiving(hang) as received:
         started = time.monotonic()
         assert post(received.url, total=0.5).error == "timeout"
         assert time.monotonic() - started < 2
@@ -168,5 +172,8 @@ def test_d4_a_receiver_that_is_away_is_a_failure(port: int) -> None:
 
 
 def test_d4_what_is_not_http_is_a_failure() -> None:
-    with receiving(lambda request: [request.wfile.write(b"220 mail ready\r\n"), None][1]) as received:
+    def speak_mail(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"220 mail ready\r\n")
+
+    with receiving(speak_mail) as received:
         assert post(received.url).error == "protocol-error"
