@@ -4,7 +4,7 @@ The row is the truth: Dramatiq only carries its id. A worker claims a row by len
 `done` are one transaction; a row whose lease ran out is handed over again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,11 +105,14 @@ def publish(
     session.execute(insert(table).values(**row, created_at=at, due_at=at))
 
 
-def take_due(session: Session, table: Table) -> list[tuple[UUID, str]]:
-    """Lease what is due, new events and those whose lease ran out, to whoever hands them over: ids and types."""
+def take_due(session: Session, table: Table, *, without: Collection[str] = ()) -> list[tuple[UUID, str]]:
+    """Lease what is due, new events and those whose lease ran out, to whoever hands them over: ids and types.
+
+    Types that are named in `without` are left.
+    """
     due = (
         select(table.c.id)
-        .where(table.c.state.in_(OPEN), table.c.due_at <= func.clock_timestamp())
+        .where(table.c.state.in_(OPEN), table.c.due_at <= func.clock_timestamp(), table.c.type.not_in(without))
         .order_by(table.c.due_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)

@@ -4,7 +4,7 @@ Any number may run.
 """
 
 import time
-from collections.abc import Container
+from collections.abc import Collection
 from contextlib import closing, suppress
 from functools import partial
 from threading import Event as Flag
@@ -43,7 +43,7 @@ def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
         metrics = exposition(TableGauges(database, gauges, service=module.name))
         with serve_health(health, host=settings.host, port=settings.metrics_port, metrics=metrics):
             logger.info("relay started", service=module.name)
-            errands = module.errands(settings) if module.errands else ()
+            errands = tuple(module.errands(settings)) if module.errands else ()
             swept_at = float("-inf")
             while not stop.is_set():
                 stop.wait(step(database, module.outbox, transport, errands=errands))
@@ -65,13 +65,16 @@ def tidy(database: Database, outbox: Table, stop: Flag) -> None:
             return
 
 
-def step(database: Database, outbox: Table, transport: Transport, *, errands: Container[str] = ()) -> float:
-    """Hand over one batch, unless the queues are full; the seconds to wait before the next."""
+def step(database: Database, outbox: Table, transport: Transport, *, errands: Collection[str] = ()) -> float:
+    """Hand over one batch, unless the workers have enough; the seconds to wait before the next.
+
+    Errands that pile up, as their receivers hang, are left; nothing else waits for them.
+    """
     if _is_full(transport):
         return INTERVAL
     try:
         with database.transaction() as session:
-            events = take_due(session, outbox)
+            events = take_due(session, outbox, without=errands if _is_full(transport, errands=True) else ())
     except SQLAlchemyError as error:
         logger.warning("database unavailable", error=str(error))
         return AFTER_A_FAULT
@@ -86,8 +89,8 @@ def step(database: Database, outbox: Table, transport: Transport, *, errands: Co
     return 0 if events else INTERVAL
 
 
-def _is_full(transport: Transport) -> bool:
+def _is_full(transport: Transport, *, errands: bool = False) -> bool:
     try:
-        return transport.waiting() + transport.waiting(errands=True) >= FULL
+        return transport.waiting(errands=errands) >= FULL
     except Exception:  # then the hand-over will say so
         return False

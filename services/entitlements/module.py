@@ -6,6 +6,7 @@ from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
+from services.entitlements.grants.repository import grant_gauges
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.repository import newest_numbers
 from services.entitlements.requests import controller as requests
@@ -35,7 +36,7 @@ module = Module(
     outbox=outbox,
     tasks=tasks,
     errands=errands,
-    gauges=(request_gauges,),
+    gauges=(request_gauges, grant_gauges),
     messages=webhooks.messages,
     news=newest_numbers,
 )

@@ -1,4 +1,4 @@
-"""D1, D2, D3: whatever is killed, emptied, filled or cut between a decision and its inbox, it is told once.
+"""D1 to D4: whatever is killed, emptied, filled or cut between a decision and its inbox, it is told once.
 
 The long form of D1, 10,000 decisions and 100 kills, and the stop of a whole minute run with TICKGATE_PROOF=1.
 """
@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from itertools import cycle
+from threading import Event as Flag
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +22,14 @@ import httpx
 import psycopg
 import pytest
 import redis
+from standardwebhooks import Webhook as Verifier
 
 from shared.ids import new_id
 from shared.outbox import LEASE, SPREAD
 from tests.cli.conftest import tickgate
 from tests.conftest import cloned
 from tests.faults.queueing import Line, Queue
+from tests.services.entitlements.webhooks.receivers import receiving, saying
 from tests.world import World, running_world, until
 
 PROOF = os.environ.get("TICKGATE_PROOF") == "1"
@@ -57,7 +61,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, line: Line) -> Iterator[Worl
     """A platform, every service in a process of its own, to be killed."""
     with cloned() as stores:
         ours = replace(stores, redis_url=f"redis://127.0.0.1:{line.port}/0")
-        with running_world(ours, tmp_path_factory.mktemp("world"), home="apart") as world:
+        folder = tmp_path_factory.mktemp("world")
+        with running_world(ours, folder, home="apart", TICKGATE_WEBHOOKS_ANYWHERE="true") as world:
             yield world
 
 
@@ -91,7 +96,7 @@ def asked(world: World, count: int) -> list[UUID]:
     return [request for _, request, _ in rows]
 
 
-def decide(ops: httpx.Client, request: UUID) -> None:
+def decide(ops: httpx.Client, request: UUID | str) -> None:
     """Refuse, as often as it takes; that it was decided already means that an answer was lost on its way."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -271,3 +276,44 @@ def test_d3_a_worker_that_stands_still_and_goes_on_later_tells_each_once(world: 
         finally:
             os.kill(worker.pid, signal.SIGCONT)
     recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
+
+
+def test_d4_receivers_that_hang_keep_nobody_from_an_inbox_or_a_receiver_that_answers(world: World) -> None:
+    over = Flag()
+
+    def hang(_request: BaseHTTPRequestHandler) -> None:
+        over.wait(20)
+
+    with (
+        receiving(hang) as slow,
+        receiving(saying(204)) as good,
+        world.person("ops") as ops,
+        world.person("admin") as admin,
+        quant(world, admin) as ada,
+    ):
+        hooks = [ada.post("/v1/webhooks", json={"url": url}).json() for url in (*[slow.url] * 5, good.url)]
+        request = ada.post("/v1/access-requests", json={"dataset": "BTC", "frequencies": ["1d"]}).json()["id"]
+        decide(ops, request)
+        decided = time.monotonic()
+        [told] = until(lambda: ada.get("/v1/notifications").json()["data"], "the inbox")
+        until(lambda: good.messages, "the message")
+        assert time.monotonic() - decided < 10
+        until(lambda: len(slow.messages) == 5, "the attempts that hang")
+        over.set()
+        _, headers, body = good.messages[0]
+        message = Verifier(hooks[-1]["secret"]).verify(body, headers)
+        assert (message["type"], message["data"]) == (told["type"], told["data"])
+        path = f"/v1/webhooks/{hooks[-1]['id']}/deliveries"
+        [delivery] = until(lambda: delivered(ada, path), "the log")
+        assert [attempt["status"] for attempt in delivery["attempts"]] == [204]
+
+
+def quant(world: World, admin: httpx.Client) -> httpx.Client:
+    """Somebody new."""
+    key = admin.post("/v1/api-keys", json={"name": f"Quant {new_id()}", "role": "quant"}).json()["key"]
+    return httpx.Client(base_url=world.platform.url, headers={"X-API-Key": key}, timeout=20)
+
+
+def delivered(ada: httpx.Client, path: str) -> list[dict[str, Any]]:
+    """What the log says has arrived."""
+    return [one for one in ada.get(path).json()["data"] if one["state"] == "delivered"]

@@ -150,9 +150,13 @@ def _is_let_in(world: World, key: str) -> bool:
         return heard.status == 200
 
 
-def test_4_what_is_no_id_is_refused(world: World) -> None:
+def test_4_what_is_no_id_is_refused_and_a_head_ends(world: World) -> None:
     with world.person("quant") as client:
         answer = client.get(PATH, headers={"Last-Event-ID": "yesterday"})
+        assert (client.head(PATH).status_code, client.head(PATH).headers["content-type"][:17]) == (
+            200,
+            "text/event-stream",
+        )
     assert (answer.status_code, answer.json()["errors"][0]["in"]) == (422, "header")
 
 

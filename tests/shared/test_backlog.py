@@ -92,3 +92,16 @@ def test_while_the_queue_is_full_nothing_more_is_handed_over(ground: Ground) -> 
         ground.sql("update ground.outbox set due_at = clock_timestamp()")
         assert step(ground.database, outbox, transport) == INTERVAL
         assert transport.waiting() == FULL
+
+
+def test_errands_that_pile_up_are_left_and_nothing_else_waits_for_them(ground: Ground) -> None:
+    put(ground, FULL, "pending")
+    with closing(Transport(ground.settings.redis_url, service=f"piled-{ground.name}")) as transport:
+        while step(ground.database, outbox, transport, errands=["grant.ended"]) == 0:
+            pass
+        put(ground, 1, "pending")
+        with ground.database.transaction() as session:
+            publish(session, outbox, "another", {})
+        assert step(ground.database, outbox, transport, errands=["grant.ended"]) == 0
+        assert (transport.waiting(), transport.waiting(errands=True)) == (1, FULL)
+    assert states(ground) == {"sent": FULL + 1, "pending": 1}

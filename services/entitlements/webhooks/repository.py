@@ -63,6 +63,11 @@ class WebhookRepository:
         found = self._session.get(Delivery, delivery)
         return found if found is not None and webhook in (None, found.webhook_id) else None
 
+    def read_again(self, delivery: Delivery) -> Delivery:
+        """The delivery as it is, now that its webhook is held."""
+        self._session.refresh(delivery)
+        return delivery
+
     def deliveries(self, webhook: UUID, *, before: UUID | None, limit: int) -> Sequence[Delivery]:
         """What was sent to a webhook, the latest first."""
         query = select(Delivery).where(Delivery.webhook_id == webhook)

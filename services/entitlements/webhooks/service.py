@@ -212,11 +212,13 @@ def _schedule(session: Session, delivery: Delivery, pause: timedelta) -> None:
 
 def _still_due(webhooks: WebhookRepository, event: Event) -> tuple[Delivery | None, Webhook | None]:
     """What a due event is about: nothing once the webhook is gone or disabled, or a replay took its place."""
-    delivery = webhooks.delivery(UUID(event.payload["delivery"]))
-    if delivery is None or delivery.state != "pending" or delivery.round != event.payload["round"]:
+    found = webhooks.delivery(UUID(event.payload["delivery"]))
+    webhook = webhooks.lock(found.webhook_id) if found else None
+    if found is None or webhook is None or webhook.disabled_at is not None:
         return None, None
-    webhook = webhooks.lock(delivery.webhook_id)
-    return (delivery, webhook) if webhook is not None and webhook.disabled_at is None else (None, None)
+    delivery = webhooks.read_again(found)
+    is_due = delivery.state == "pending" and delivery.round == event.payload["round"]
+    return (delivery, webhook) if is_due else (None, None)
 
 
 def _nothing(_session: Session, _event: Event) -> None:
