@@ -56,12 +56,13 @@ async def stream_notifications(stream: Stream, last_event_id: LastEventId = None
     It begins with what comes after `Last-Event-ID`, or from now on; a comment every four seconds says that the line is
     alive. A key has at most five streams; they end when the key does. An end is no loss: go on with `Last-Event-ID`.
     """
-    return StreamingResponse(_lines(stream, last_event_id), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
+    await stream.begin(after=last_event_id)
+    return StreamingResponse(_lines(stream), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
 
 
-async def _lines(stream: InboxStream, after: UUID | None) -> AsyncIterator[str]:
+async def _lines(stream: InboxStream) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    async for told in stream.notifications(after=after):
+    async for told in stream.notifications():
         yield event_text(id_=told.id, type_=told.type, data=told.model_dump_json()) if told else ":\n\n"
 
 

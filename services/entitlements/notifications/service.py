@@ -11,6 +11,7 @@ from services.entitlements.notifications.events import OPS
 from services.entitlements.notifications.repository import NotificationRepository
 from services.entitlements.notifications.schemas import NotificationOut
 from shared.clock import Clock, DatabaseClock
+from shared.errors import TemporarilyUnavailable
 from shared.principal import Principal
 from shared.streams import Listener, Streams
 
@@ -51,9 +52,17 @@ class InboxStream:
         self._caller = caller
         self._after: UUID | None = None
 
-    async def notifications(self, *, after: UUID | None) -> AsyncIterator[NotificationOut | None]:
-        """Each notification after the given one, or from now on; None now and then while there is no news."""
-        self._after = after
+    async def begin(self, *, after: UUID | None) -> None:
+        """Go on after the given notification, or begin with what comes from now on: before an answer has begun.
+
+        Raises TemporarilyUnavailable.
+        """
+        self._after = after or await self._streams.read(lambda session: NotificationRepository(session).newest())
+        if self._after is None:
+            raise TemporarilyUnavailable
+
+    async def notifications(self) -> AsyncIterator[NotificationOut | None]:
+        """Each notification once; None now and then while there is no news."""
         while self._listener.listen():
             page = await self._streams.read(self._next_page)
             for notification in page or ():
@@ -63,8 +72,6 @@ class InboxStream:
                 yield None
 
     def _next_page(self, session: Session) -> list[NotificationOut]:
-        if self._after is None:
-            self._after = NotificationRepository(session).newest()
         inbox = InboxService(session, DatabaseClock(), self._caller)
         return inbox.page(after=self._after, unread=False, limit=PAGE)
 
