@@ -138,7 +138,7 @@ def _call(cast: Cast, operation: Operation, credential: str) -> httpx.Response:
     url = cast.world.platform.url + operation.url(**values) + query
     body = operation.body if operation.method != "GET" else None
     with httpx.stream(operation.method, url, headers=headers, json=body, timeout=10) as answer:
-        if answer.headers["content-type"] != "text/event-stream":  # that one has no end
+        if not answer.headers["content-type"].startswith("text/event-stream"):  # that one has no end
             answer.read()
     return answer
 
