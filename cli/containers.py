@@ -96,11 +96,14 @@ def _files() -> dict[str, str]:
     redis_password, pairs = _random("redis_password"), {issuer: new_key_pair() for issuer in ISSUERS}
     urls = {schema: _url(f"{DATABASE}_{schema}_app", _random(f"{schema}_password")) for schema in SCHEMAS}
     public_keys = json.dumps({issuer: [public] for issuer, (_, public) in pairs.items()})
+    webhook_key = _random("webhook_key")
     files = {
         "postgres/password": _random("postgres_password"),
         "redis/password": redis_password,
         "redis/redis.conf": REDIS_CONFIG.format(password=redis_password),
         "notifier/redis_url": f"redis://:{redis_password}@redis:6379/0",
+        "notifier/webhook_key": webhook_key,
+        "entitlements/webhook_key": webhook_key,
         "notifier/entitlements_database_url": urls["entitlements"],
         "announcer/entitlements_database_url": urls["entitlements"],
         "announcer/identity_private_key": pairs["entitlements"][0],

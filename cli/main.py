@@ -15,6 +15,7 @@ from cli.doctor import doctor
 from cli.embedded.servers import EmbeddedServerError
 from cli.environment import SettingsClash
 from cli.migrate import MigrationFailed
+from cli.outbox import NothingDead, outbox
 from cli.platform import PlatformFailed, PortTaken
 from cli.refusals import told
 from cli.settings import OperatorSettings
@@ -36,6 +37,7 @@ EXPECTED = (
     GatewaySilent,
     ImportRefused,
     AlreadyRunning,
+    NothingDead,
 )
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(chores)
+app.add_typer(outbox, name="outbox")
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,8 +16,9 @@ def embedded_secrets(home: Path, database_url: str) -> dict[str, str]:
     """
     file = home / "secrets.json"
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    if not kept:
-        kept = _fresh()
+    fresh = _fresh()
+    if fresh.keys() - kept.keys():
+        kept = {**fresh, **kept}
         write_private(file, json.dumps(kept, indent=2))
     address, _, database = database_url.rpartition("@")[2].partition("/")
     urls = {
@@ -37,6 +38,7 @@ def _fresh() -> dict[str, str]:
     return {
         "database_password": secrets.token_hex(24),
         "key_pepper": secrets.token_hex(32),
+        "webhook_key": secrets.token_hex(32),
         "cursor_secret": secrets.token_hex(32),
         "identity_private_key": private,
         "identity_public_keys": json.dumps({issuer: [public] for issuer in ISSUERS}),

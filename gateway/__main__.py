@@ -16,4 +16,4 @@ try:
     asyncio.run(check(settings))  # here and not in the server, which would wrap the reason in a traceback
 except (StartRefused, SettingsMissing) as reason:
     sys.exit(str(reason))
-serve(create_gateway(settings), host=settings.host, port=settings.port)
+serve(create_gateway(settings), host=settings.host, port=settings.port, metrics_port=settings.metrics_port)

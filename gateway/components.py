@@ -10,12 +10,12 @@ Document = dict[str, Any]
 def renamed(documents: Mapping[str, Document]) -> dict[str, Document]:
     """The documents' paths and schemas; a schema that means something else in another one gets the service's name."""
     clashing = _clashing(documents)
-    result = {}
+    result: dict[str, Document] = {}
     for service, document in documents.items():
         names = {name: service.capitalize() + name for name in clashing & _schemas(document).keys()}
         schemas = {names.get(name, name): _rewrite(schema, names) for name, schema in _schemas(document).items()}
-        paths = _rewrite(document["paths"], names)
-        result[service] = {"paths": paths, "components": {"schemas": schemas}}
+        spoken: Document = {part: _rewrite(document[part], names) for part in ("paths", "webhooks") if part in document}
+        result[service] = {**spoken, "components": {"schemas": schemas}}
     return result
 
 

@@ -1,6 +1,7 @@
 """The door itself: which row, whose key, which role, then through; every refusal a problem."""
 
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import quote
 
 import structlog
@@ -15,6 +16,7 @@ from gateway.guard import Guard
 from gateway.headers import bodiless, keyed
 from gateway.limits import Limits, Standing, telling
 from gateway.matcher import Matcher
+from gateway.streams import while_admitted
 from shared.errors import InternalError, Problem, TemporarilyUnavailable, problem_response
 
 SPOKEN = ("1.0", "1.1", "2")
@@ -39,7 +41,7 @@ class Door:
             await send({"type": "websocket.close"})
             return
         answer = _Answer(bodiless(send) if scope["method"] == "HEAD" else send)
-        scope = {**scope, "raw_path": scope.get("raw_path") or quote(scope["path"]).encode()}
+        scope["raw_path"] = scope.get("raw_path") or quote(scope["path"]).encode()
         try:
             await self._serve(scope, receive, answer)
             if not answer.started:
@@ -65,12 +67,18 @@ class Door:
             await page({**scope, "method": "GET"}, receive, answer)
             return
         _tell(answer, self._limits.take_address(scope.get("client")))
-        route = self._matcher.find(scope["method"], path)
+        route = scope["route"] = self._matcher.find(scope["method"], path)
         if not route.is_open:
             answer.send = keyed(answer.send)
         principal = await self._guard.admit(scope, route)
         _tell(answer, self._limits.take_key(principal.key))
-        await self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
+        serve = self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
+        if not route.streams:
+            await serve
+            return
+        await while_admitted(serve, partial(self._guard.admit, scope, route))
+        if answer.started and not answer.finished:
+            await answer({"type": "http.response.body", "body": b""})
 
 
 class _Answer:

@@ -29,6 +29,7 @@ from shared.coherence.memory import Memory
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.identity import Signer
+from shared.metrics import Measured
 from shared.upstream import open_upstream
 
 
@@ -45,7 +46,8 @@ def create_gateway(settings: GatewaySettings | None = None, routes: Iterable[Rou
             app.state.door = await _open(settings or GatewaySettings.load(), routes, stack)
             yield
 
-    app = Starlette(lifespan=lifespan, middleware=[Middleware(SafeHeaders), Middleware(Correlation, name="gateway")])
+    named = (Middleware(kind, name="gateway") for kind in (Correlation, Measured))
+    app = Starlette(lifespan=lifespan, middleware=[Middleware(SafeHeaders), *named])
     app.router.default = _enter  # the rows are the only routes
     return app
 

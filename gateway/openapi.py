@@ -38,6 +38,7 @@ TAGS = {
     "Rules": "What is answered automatically.",
     "Grants": "Who may read what, and until when.",
     "Notifications": "What happened to one's requests and grants.",
+    "Webhooks": "The same, posted to URLs of one's own.",
     "Accounts": "Who comes to the vendor.",
     "Jobs": "What runs by itself, and running it now.",
     "Me": "Who the caller is.",
@@ -59,6 +60,7 @@ VALUES = {
     "symbol": ("BTC", "The dataset's symbol."),
     "frequency": ("1h", "One of the dataset's frequencies."),
     "id": ("0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11", "Its id."),
+    "delivery": ("0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11", "The delivery's id."),
     "key": ("4fK2mZq81x", "The key's id: the part of the key between `tg_live_` and the next underscore."),
     "name": (JOBS[0], "The job."),
 }
@@ -67,11 +69,12 @@ Document = dict[str, Any]
 
 def merge(routes: Iterable[Route], documents: Mapping[str, Document]) -> Document:
     """One document with the rows' operations and the components they use."""
-    documents = renamed(documents)
+    routes, documents = tuple(routes), renamed(documents)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         operation = _find(route, documents)
         paths.setdefault(route.path, {})[route.method.lower()] = _public(route, operation)
+    webhooks = _webhooks({route.service for route in routes}, documents)
     responses = refusals.responses()
     tags = dict.fromkeys(tag for item in paths.values() for operation in item.values() for tag in operation["tags"])
     return {
@@ -80,14 +83,27 @@ def merge(routes: Iterable[Route], documents: Mapping[str, Document]) -> Documen
         "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": TAGS.get(tag, tag)} for tag in tags],
         "paths": paths,
+        **({"webhooks": webhooks} if webhooks else {}),
         "components": {
-            "schemas": used([paths, responses], [*documents.values(), {"components": {"schemas": refusals.SCHEMAS}}]),
+            "schemas": used(
+                [paths, webhooks, responses], [*documents.values(), {"components": {"schemas": refusals.SCHEMAS}}]
+            ),
             "responses": responses,
             "securitySchemes": {
                 SCHEME: {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": WHERE_FROM}
             },
         },
     }
+
+
+def _webhooks(services: Iterable[str], documents: Mapping[str, Document]) -> dict[str, Any]:
+    """What the services post to their clients' own URLs; who answers there is not ours to say."""
+    found: dict[str, Any] = {}
+    for service in sorted(services):
+        for type_, item in documents[service].get("webhooks", {}).items():
+            operation = {**item["post"], "security": [], "responses": {"2XX": {"description": "Taken."}}}
+            found[type_] = {"post": operation}
+    return found
 
 
 def parameters_of(routes: Iterable[Route], documents: Mapping[str, Document]) -> dict[Route, Parameters]:

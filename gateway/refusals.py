@@ -224,6 +224,7 @@ DATASET = Refusal(404, "dataset-not-found", NO_DATASET)
 REQUEST = Refusal(404, "request-not-found", "There is no such request of yours; GET /v1/access-requests lists them.")
 GRANT = Refusal(404, "grant-not-found", "You hold no grant with this id; GET /v1/grants lists yours.")
 API_KEY = Refusal(404, "api-key-not-found", "There is no API key with this id; GET /v1/api-keys lists them.")
+WEBHOOK = Refusal(404, "webhook-not-found", "You have no webhook with this id; GET /v1/webhooks lists yours.")
 OWN = Refusal(
     403, "self-decision", "Nobody decides for their own account, whatever the role; ask another member of Ops."
 )
@@ -451,8 +452,29 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "blockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
     "unblockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
     "closeAccount": (OWN, ACCOUNT),
-    "readNotification": (Refusal(404, "notification-not-found", "Your inbox holds no notification with this id."),),
     "getAccount": (ACCOUNT,),
+    "streamNotifications": (
+        Refusal(429, "too-many-streams", "The key has five streams open already; close one first."),
+    ),
+    "readNotification": (Refusal(404, "notification-not-found", "Your inbox holds no notification with this id."),),
+    "addWebhook": (Refusal(409, "too-many-webhooks", "You have ten webhooks already; delete one first."),),
+    "removeWebhook": (WEBHOOK,),
+    "rotateWebhook": (WEBHOOK,),
+    "listDeliveries": (WEBHOOK,),
+    "replayDelivery": (
+        WEBHOOK,
+        Refusal(
+            404,
+            "delivery-not-found",
+            "The webhook has no delivery with this id; GET /v1/webhooks/{id}/deliveries lists them.",
+        ),
+        Refusal(
+            409,
+            "webhook-disabled",
+            "The webhook was disabled; `disabled_reason` says why. Make a new one for a receiver that answers again.",
+            {"disabled_reason": "gone"},
+        ),
+    ),
     "runJob": (
         Refusal(
             404,

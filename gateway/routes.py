@@ -12,12 +12,13 @@ ADMIN: tuple[Role, ...] = ("admin",)
 
 @dataclass(frozen=True)
 class Route:
-    """One public operation; without roles it is open to everyone, key or not."""
+    """One public operation; without roles it is open to everyone, key or not. What `streams` is open for long."""
 
     method: str
     path: str
     service: str
     roles: tuple[Role, ...]
+    streams: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -51,7 +52,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/grants/{id}/extend", "entitlements", OPS),
     Route("POST", "/v1/grants/{id}/relinquish", "entitlements", QUANT),
     Route("GET", "/v1/notifications", "entitlements", QUANT),
+    Route("GET", "/v1/notifications/stream", "entitlements", QUANT, streams=True),
     Route("POST", "/v1/notifications/{id}/read", "entitlements", QUANT),
+    Route("GET", "/v1/webhooks", "entitlements", QUANT),
+    Route("POST", "/v1/webhooks", "entitlements", QUANT),
+    Route("DELETE", "/v1/webhooks/{id}", "entitlements", QUANT),
+    Route("POST", "/v1/webhooks/{id}/rotate", "entitlements", QUANT),
+    Route("GET", "/v1/webhooks/{id}/deliveries", "entitlements", QUANT),
+    Route("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay", "entitlements", QUANT),
     Route("GET", "/v1/accounts", "entitlements", OPS),
     Route("GET", "/v1/accounts/{id}", "entitlements", OPS),
     Route("GET", "/v1/rules", "entitlements", OPS),

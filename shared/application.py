@@ -19,10 +19,12 @@ from shared.database import Database
 from shared.errors import install_filters
 from shared.idempotency import ATTEMPT, repeatable, repeating
 from shared.identity import IdentityGuard, Signer, Verifier
+from shared.metrics import Measured
 from shared.module import Module
 from shared.pagination import Cursors
 from shared.revision import check_revision
 from shared.settings import ServiceSettings
+from shared.streams import Streams
 from shared.upstream import Neighbour, open_upstream
 
 
@@ -40,8 +42,13 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Correlation, name=module.name), Middleware(IdentityGuard)],
+        middleware=[
+            Middleware(Correlation, name=module.name),
+            Middleware(IdentityGuard),
+            Middleware(Measured, name=module.name),
+        ],
         separate_input_output_schemas=False,
+        webhooks=module.messages,
     )
     for controller in module.controllers:
         app.include_router(repeatable(controller))
@@ -60,6 +67,8 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
     app.state.settings = settings
     app.state.database = Database(settings.database)
     stack.callback(app.state.database.close)
+    if module.news is not None:
+        app.state.streams = Streams(app.state.database, module.news)
     app.state.verifier = Verifier(settings.identity_public_keys, audience=module.name)
     app.state.cursors = Cursors(settings.cursor_secret)
     app.state.idempotency = module.idempotency

@@ -42,17 +42,21 @@ def schema_metadata(schema: str) -> MetaData:
 class Database:
     """A pool of connections to one service's schema, as its app role.
 
-    A connection is waited for at most half a second (`sqlalchemy.exc.TimeoutError` then).
+    A connection is waited for at most half a second (`sqlalchemy.exc.TimeoutError` then). Whoever does nothing in a
+    transaction for `idle_seconds` loses it, and the locks that it holds.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, idle_seconds: int | None = None) -> None:
+        options = "-c timezone=UTC"
+        if idle_seconds is not None:
+            options += f" -c idle_in_transaction_session_timeout={idle_seconds}s"
         self.engine = create_engine(
             driver_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=0.5,
             pool_pre_ping=True,
-            connect_args={"options": "-c timezone=UTC", "connect_timeout": 2, "application_name": "tickgate"},
+            connect_args={"options": options, "connect_timeout": 2, "application_name": "tickgate"},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 

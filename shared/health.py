@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+from shared.metrics import MEDIA_TYPE, exposition
+
 STALE_SECONDS = 60.0
 Check = Callable[[], None]
 
@@ -40,12 +42,14 @@ class Health:
 
 
 @contextmanager
-def serve_health(health: Health, *, host: str, port: int) -> Iterator[None]:
-    """Answer `/livez` and `/readyz` in a thread while the block runs; port 0 serves nothing."""
+def serve_health(
+    health: Health, *, host: str, port: int, metrics: Callable[[], bytes] = exposition()
+) -> Iterator[None]:
+    """Answer `/livez`, `/readyz` and `/metrics` in a thread while the block runs; port 0 serves nothing."""
     if port == 0:
         yield
         return
-    server = ThreadingHTTPServer((host, port), _handler(health))
+    server = ThreadingHTTPServer((host, port), _handler(health, metrics))
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
@@ -57,7 +61,7 @@ def serve_health(health: Health, *, host: str, port: int) -> Iterator[None]:
         thread.join()
 
 
-def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
+def _handler(health: Health, metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the base class names it
             if self.path == "/livez":
@@ -65,13 +69,17 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/readyz":
                 failing = health.failing()
                 self._answer(503 if failing else 200, {"status": "not ready" if failing else "ready", **failing})
+            elif self.path == "/metrics":
+                self._send(200, MEDIA_TYPE, metrics())
             else:
                 self._answer(404, {"status": "not found"})
 
         def _answer(self, status: int, content: dict[str, str]) -> None:
-            body = json.dumps(content).encode()
+            self._send(status, "application/json", json.dumps(content).encode())
+
+        def _send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

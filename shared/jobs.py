@@ -287,3 +287,11 @@ def request_run(
     session.execute(insert(table).values(values).on_conflict_do_nothing())
     run_id: UUID = session.execute(select(table.c.id).where(table.c.job == job, table.c.slot == slot)).scalar_one()
     return run_id
+
+
+def job_gauges(table: Table, session: Session) -> dict[str, float]:
+    """For how many seconds the oldest slot has been due or at work, and how many runs failed for good."""
+    age = func.extract("epoch", func.clock_timestamp() - func.min(table.c.slot))
+    oldest = session.execute(select(age).where(table.c.state.in_(("due", "running")))).scalar()
+    failed = session.execute(select(func.count()).where(table.c.state == "failed")).scalar_one()
+    return {"job_oldest_seconds": max(float(oldest or 0), 0.0), "job_failed": failed}

@@ -8,8 +8,10 @@ from sqlalchemy import MetaData, Table
 
 from shared.coherence.owner import Feed
 from shared.jobs import Chore, Job, Progress
-from shared.outbox import Handler
+from shared.metrics import Gauges
+from shared.outbox import Errand, Task
 from shared.settings import ServiceSettings
+from shared.streams import News
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,12 @@ class Module:
 
     The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
-    event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
-    names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
-    settings and a function that is told of their progress; `chores` are what the scheduler does at every tick;
-    `idempotency` keeps the first answers to POSTs.
+    event's type to what happens then, and `errands` builds those with an effect elsewhere, out of the service's
+    settings; `messages` describes what these post to others' URLs; `gauges` read its tables for Prometheus; `news`
+    tells its streams what has moved; `feed` counts its changes for those who remember its answers, and `remembered`
+    names the neighbours whose answers are remembered here; `idempotency` keeps the first answers to POSTs; `jobs`
+    builds the scheduled jobs out of the settings and a function that is told of their progress; `chores` are what the
+    scheduler does at every tick.
     """
 
     name: str
@@ -34,7 +38,15 @@ class Module:
     remembered: tuple[str, ...] = ()
     idempotency: Table | None = None
     outbox: Table | None = None
-    tasks: Mapping[str, Handler] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    gauges: tuple[Gauges, ...] = ()
+    messages: APIRouter | None = None
+    errands: Callable[[ServiceSettings], Mapping[str, Errand]] | None = None
+    news: News | None = None
     job_runs: Table | None = None
     jobs: Callable[[ServiceSettings, Progress], tuple[Job, ...]] | None = None
     chores: tuple[Chore, ...] = ()
+
+    def all_tasks(self, settings: ServiceSettings) -> dict[str, Task]:
+        """What happens on each type of event, errands among it."""
+        return {**self.tasks, **(self.errands(settings) if self.errands else {})}

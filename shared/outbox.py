@@ -4,14 +4,28 @@ The row is the truth: Dramatiq only carries its id. A worker claims a row by len
 `done` are one transaction; a row whose lease ran out is handed over again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Column, Index, MetaData, Table, Text, Uuid, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    Uuid,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy import types as t
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
@@ -22,6 +36,7 @@ from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
+SPREAD = timedelta(seconds=2)  # leases run out apart: what was at work beside an event that kills is not so again
 MAX_ATTEMPTS = 5
 BATCH = 100
 OPEN = ("pending", "sent", "working")
@@ -41,10 +56,25 @@ class Event:
 Handler = Callable[[Session, Event], None]
 
 
+@dataclass(frozen=True)
+class Errand:
+    """What has its effect elsewhere: `run` holds no transaction, and gives back what is then written with `done`.
+
+    It may happen more than once, as a worker may die before it is written down; it takes less than `lease`.
+    """
+
+    run: Callable[[Database, Event], Handler]
+    lease: timedelta
+
+
+Task = Handler | Errand
+
+
 def outbox_table(metadata: MetaData) -> Table:
     """The service's outbox: `pending`, `sent` to a worker, `working` there, then `done` or, given up, `dead`.
 
-    `sent` and `working` are leases: when `due_at` has passed, the event is handed over again.
+    `sent` and `working` are leases: when `due_at` has passed, the event is handed over again. Once it is over, `due_at`
+    says since when.
     """
     return Table(
         "outbox",
@@ -59,26 +89,36 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("due_at", UtcDateTime, nullable=False, server_default=func.clock_timestamp()),
         Column("error", Text),
         Index("ix_outbox_due", "due_at", postgresql_where="state in ('pending', 'sent', 'working')"),
+        Index("ix_outbox_over", "state", "due_at", postgresql_where="state in ('done', 'dead')"),
     )
 
 
-def publish(session: Session, table: Table, type_: str, payload: dict[str, Any]) -> None:
-    """Write an event in the caller's transaction: it happens if, and only if, that commits."""
+def publish(
+    session: Session, table: Table, type_: str, payload: dict[str, Any], *, after: timedelta = timedelta()
+) -> None:
+    """Write an event in the caller's transaction: it happens if, and only if, that commits.
+
+    One for later is written as of then, so that it does not count as late before.
+    """
+    at = func.clock_timestamp() + after
     row = {"id": new_id(), "type": type_, "payload": payload, "request_id": request_id()}
-    session.execute(insert(table).values(row))
+    session.execute(insert(table).values(**row, created_at=at, due_at=at))
 
 
-def take_due(session: Session, table: Table) -> list[UUID]:
-    """Lease the events that are due, new ones and those whose lease ran out, to whoever hands them over."""
+def take_due(session: Session, table: Table, *, without: Collection[str] = ()) -> list[tuple[UUID, str]]:
+    """Lease what is due, new events and those whose lease ran out, to whoever hands them over: ids and types.
+
+    Types that are named in `without` are left.
+    """
     due = (
         select(table.c.id)
-        .where(table.c.state.in_(OPEN), table.c.due_at <= func.clock_timestamp())
-        .order_by(table.c.id)
+        .where(table.c.state.in_(OPEN), table.c.due_at <= func.clock_timestamp(), table.c.type.not_in(without))
+        .order_by(table.c.due_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
     lease = update(table).where(table.c.id.in_(due)).values(state="sent", due_at=func.clock_timestamp() + LEASE)
-    return sorted(session.execute(lease.returning(table.c.id)).scalars())
+    return sorted((row[0], row[1]) for row in session.execute(lease.returning(table.c.id, table.c.type)))
 
 
 def hand_back(session: Session, table: Table, events: list[UUID]) -> None:
@@ -87,49 +127,66 @@ def hand_back(session: Session, table: Table, events: list[UUID]) -> None:
     session.execute(sent.values(state="pending", due_at=func.clock_timestamp()))
 
 
-def deliver(database: Database, table: Table, tasks: Mapping[str, Handler], event_id: UUID) -> None:
+def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_id: UUID) -> None:
     """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all."""
     with database.transaction() as session:
-        if not _claim(session, table, event_id):
-            return
+        event = _claim(session, table, tasks, event_id)
+    if event is None:
+        return
     try:
-        with database.transaction() as session:
-            _act(session, table, tasks, event_id)
+        with structlog.contextvars.bound_contextvars(request_id=event.request_id):
+            task = tasks[event.type]
+            effect = task.run(database, event) if isinstance(task, Errand) else task
+            with database.transaction() as session:
+                _act(session, table, effect, event)
     except Exception as error:
         with database.transaction() as session:
             _fail(session, table, event_id, error)
         raise
 
 
-def _claim(session: Session, table: Table, event_id: UUID) -> bool:
+def _claim(session: Session, table: Table, tasks: Mapping[str, Task], event_id: UUID) -> Event | None:
     """Count the attempt before it is made: an event that kills its worker is given up too.
 
     A second copy of the same message finds the event at work and leaves it alone.
     """
     sent = (table.c.id == event_id, table.c.state == "sent")
     spent = update(table).where(*sent, table.c.attempts >= MAX_ATTEMPTS)
-    session.execute(spent.values(state="dead", error=func.coalesce(table.c.error, "the worker died of it")))
-    lease = {"attempts": table.c.attempts + 1, "due_at": func.clock_timestamp() + LEASE}
-    claimed = update(table).where(*sent).values(state="working", **lease)
-    return session.execute(claimed.returning(table.c.id)).first() is not None
+    reason = func.coalesce(table.c.error, "the worker died of it")
+    session.execute(spent.values(state="dead", error=reason, due_at=func.clock_timestamp()))
+    due_at = func.clock_timestamp() + _lease(table, tasks) + func.random() * SPREAD
+    claimed = update(table).where(*sent).values(state="working", attempts=table.c.attempts + 1, due_at=due_at)
+    row = session.execute(claimed.returning(table)).first()
+    return None if row is None else _event(row)
 
 
-def _act(session: Session, table: Table, tasks: Mapping[str, Handler], event_id: UUID) -> None:
-    row = session.execute(
-        select(table).where(table.c.id == event_id, table.c.state == "working").with_for_update()
-    ).first()
-    if row is None:
+def _lease(table: Table, tasks: Mapping[str, Task]) -> ColumnElement[Any] | timedelta:
+    errands = {type_: task.lease for type_, task in tasks.items() if isinstance(task, Errand)}
+    return (
+        case(*((table.c.type == type_, lease) for type_, lease in errands.items()), else_=LEASE) if errands else LEASE
+    )
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(id=row.id, type=row.type, payload=row.payload, created_at=row.created_at, request_id=row.request_id)
+
+
+def _act(session: Session, table: Table, effect: Handler, event: Event) -> None:
+    """The effect and `done`, together; whoever lost the event to another worker meanwhile does nothing."""
+    at_work = select(table.c.attempts).where(table.c.id == event.id, table.c.state == "working")
+    attempt = session.execute(at_work.with_for_update()).scalar()
+    if attempt is None:
         return
-    event = Event(id=row.id, type=row.type, payload=row.payload, created_at=row.created_at, request_id=row.request_id)
-    with structlog.contextvars.bound_contextvars(request_id=event.request_id):
-        tasks[event.type](session, event)
-        logger.info("event", type=event.type, id=str(event.id), attempt=row.attempts)
-    session.execute(update(table).where(table.c.id == event_id).values(state="done", error=None))
+    effect(session, event)
+    done = update(table).where(table.c.id == event.id)
+    session.execute(done.values(state="done", error=None, due_at=func.clock_timestamp()))
+    logger.info("event", type=event.type, id=str(event.id), attempt=attempt)
 
 
 def _fail(session: Session, table: Table, event_id: UUID, error: Exception) -> None:
     attempts = table.c.attempts
-    values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + attempts * timedelta(seconds=1)}
     row = update(table).where(table.c.id == event_id, table.c.state == "working")
-    session.execute(row.where(attempts >= MAX_ATTEMPTS).values(state="dead", **values))
+    values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + attempts * timedelta(seconds=1)}
     session.execute(row.where(attempts < MAX_ATTEMPTS).values(state="pending", **values))
+    values["due_at"] = func.clock_timestamp()
+    session.execute(row.where(attempts >= MAX_ATTEMPTS).values(state="dead", **values))

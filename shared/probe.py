@@ -5,7 +5,7 @@ import sys
 import urllib.error
 import urllib.request
 
-PORTS = ("TICKGATE_METRICS_PORT", "TICKGATE_PORT")
+PORTS = ("TICKGATE_PORT", "TICKGATE_METRICS_PORT")
 
 
 def main() -> int:

@@ -6,11 +6,14 @@ import signal
 import sys
 from collections.abc import Callable
 from threading import Event as Flag
+from types import FrameType
 from typing import TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.drain import begin_drain
+from shared.health import Health, serve_health
 from shared.logs import configure_logs
 from shared.module import Module
 from shared.relay import run_relay
@@ -36,7 +39,7 @@ def main(module: Module, app: ASGIApp) -> None:
     _require_secrets(module, settings, role)
     configure_logs(f"{module.name}-{role}", level=settings.log_level)
     if role == "api":
-        serve(app, host=settings.host, port=settings.port)
+        serve(app, host=settings.host, port=settings.port, metrics_port=settings.metrics_port)
         return
     ROLES[role](module, settings, stop_signal())
     logging.shutdown()
@@ -70,10 +73,13 @@ def stop_signal() -> Flag:
     return stop
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> None:
-    """Serve HTTP until told to stop; requests under way are finished, for at most 12 seconds."""
+def serve(app: ASGIApp, *, host: str, port: int, metrics_port: int = 0) -> None:
+    """Serve HTTP until told to stop; requests under way are finished, for at most 12 seconds.
+
+    Figures are shown on a port of their own, which is not for the public.
+    """
     stop_signal()  # uvicorn raises the signal again when it has stopped; by then it is no news
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -83,3 +89,15 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         server_header=False,
         forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", ""),  # uvicorn would believe any local client
     )
+    server = _Server(config)
+    with serve_health(Health({}, clock=lambda: 0.0), host=host, port=metrics_port):
+        server.run()
+    if not server.started:
+        sys.exit(3)
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Streams end at once: they would outlast any patience."""
+        begin_drain()
+        super().handle_exit(sig, frame)

@@ -12,7 +12,8 @@ from apscheduler.triggers.cron import CronTrigger
 
 from shared.database import Database
 from shared.health import Health, serve_health
-from shared.jobs import Job, JobRuns, interrupted_by
+from shared.jobs import Job, JobRuns, interrupted_by, job_gauges
+from shared.metrics import TableGauges, exposition
 from shared.module import Module
 from shared.revision import check_revision
 from shared.settings import ServiceSettings
@@ -39,7 +40,9 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
             _add_runs(scheduler, runs, jobs)
         for chore in module.chores:
             _add(scheduler, partial(chore.run, settings, database), chore.seconds)
-        with serve_health(health, host=settings.host, port=settings.metrics_port):
+        gauges = () if module.job_runs is None else (partial(job_gauges, module.job_runs),)
+        metrics = exposition(TableGauges(database, gauges, service=module.name))
+        with serve_health(health, host=settings.host, port=settings.metrics_port, metrics=metrics):
             scheduler.start()
             names = [job.name for job in jobs] + [chore.name for chore in module.chores]
             logger.info("scheduler started", service=module.name, jobs=names)

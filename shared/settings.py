@@ -82,7 +82,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="The address a server listens on.")
     port: int = Field(default=8080, ge=1, le=65535, description="The port a server listens on; the gateway's is 8080.")
     metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="Where processes without HTTP answer /livez and /readyz; 0: nowhere."
+        default=0,
+        ge=0,
+        le=65535,
+        description="Where each process shows /metrics, and one without HTTP its /livez and /readyz; 0: nowhere.",
     )
     redis_url: str = Field(default="", description="Redis 6.2 or newer, or Valkey.")
     log_level: str = Field(default="info", description="debug, info, warning or error.")

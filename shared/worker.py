@@ -17,6 +17,8 @@ from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
 THREADS = 4
+ERRAND_THREADS = 8  # they wait for others most of the time
+IDLE_SECONDS = 3  # a worker that was stopped in the middle must not keep others from an inbox for long
 BEAT = 1.0
 GRACE_MILLISECONDS = 10_000
 
@@ -26,18 +28,22 @@ def run_worker(module: Module, settings: ServiceSettings, stop: Flag) -> None:
     outbox = module.outbox
     if outbox is None:
         raise ValueError(f"{module.name} publishes no events")
-    database = Database(settings.database, pool_size=THREADS)
+    tasks = module.all_tasks(settings)
+    database = Database(settings.database, pool_size=2 * THREADS, idle_seconds=IDLE_SECONDS)
 
     def act(event_id: UUID) -> None:
-        deliver(database, outbox, module.tasks, event_id)
+        deliver(database, outbox, tasks, event_id)
 
     with closing(database), closing(Transport(settings.redis_url, service=module.name)) as transport:
         health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
         with serve_health(health, host=settings.host, port=settings.metrics_port):
-            worker = transport.receive(act, threads=THREADS)
-            worker.start()
+            errand_threads = ERRAND_THREADS if module.errands else 0
+            workers = transport.receive(act, threads=THREADS, errand_threads=errand_threads)
+            for worker in workers:
+                worker.start()
             logger.info("worker started", service=module.name)
             while not stop.wait(BEAT):
-                if all(thread.is_alive() for thread in worker.workers):
+                if all(thread.is_alive() for worker in workers for thread in worker.workers):
                     health.beat()
-            worker.stop(timeout=GRACE_MILLISECONDS)
+            for worker in workers:
+                worker.stop(timeout=GRACE_MILLISECONDS // len(workers))

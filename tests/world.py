@@ -64,6 +64,7 @@ def secrets() -> dict[str, str]:
     return {
         "TICKGATE_KEY_PEPPER": "a pepper only for tests",
         "TICKGATE_CURSOR_SECRET": "a secret only for tests",
+        "TICKGATE_WEBHOOK_KEY": "a key only for tests",
         "TICKGATE_IDENTITY_PRIVATE_KEY": private,
         "TICKGATE_IDENTITY_PUBLIC_KEYS": json.dumps({i: [public] for i in ("gateway", "entitlements", "pricing")}),
     }

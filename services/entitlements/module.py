@@ -9,16 +9,20 @@ from services.entitlements.database import feed, idempotency, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
+from services.entitlements.grants.repository import grant_gauges
 from services.entitlements.intake import controller as intake
 from services.entitlements.notifications import controller as notifications
-from services.entitlements.notifications.tasks import tasks
+from services.entitlements.notifications.repository import newest_numbers
 from services.entitlements.questions import controller as questions
 from services.entitlements.renewals import controller as renewals
 from services.entitlements.requests import controller as requests
+from services.entitlements.requests.repository import request_gauges
 from services.entitlements.retirements.jobs import chores as retiring
 from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.standing import controller as standing
+from services.entitlements.webhooks import controller as webhooks
+from services.entitlements.webhooks.tasks import errands, tasks
 from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
 
@@ -42,6 +46,7 @@ module = Module(
         accounts.router,
         standing.router,
         notifications.router,
+        webhooks.router,
         access.internal,
     ),
     idempotency=idempotency,
@@ -50,4 +55,8 @@ module = Module(
     outbox=outbox,
     tasks=tasks,
     chores=(*announcing, *retiring),
+    errands=errands,
+    gauges=(request_gauges, grant_gauges),
+    messages=webhooks.messages,
+    news=newest_numbers,
 )

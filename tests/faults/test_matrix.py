@@ -52,7 +52,14 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/grants/{id}/extend"): STAFF,
     ("POST", "/v1/grants/{id}/relinquish"): PERSONS,
     ("GET", "/v1/notifications"): PERSONS,
+    ("GET", "/v1/notifications/stream"): PERSONS,
     ("POST", "/v1/notifications/{id}/read"): PRIVATE,
+    ("GET", "/v1/webhooks"): PERSONS,
+    ("POST", "/v1/webhooks"): PERSONS,
+    ("DELETE", "/v1/webhooks/{id}"): PERSONS,
+    ("POST", "/v1/webhooks/{id}/rotate"): PERSONS,
+    ("GET", "/v1/webhooks/{id}/deliveries"): PRIVATE,
+    ("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay"): PERSONS,
     ("GET", "/v1/accounts"): STAFF,
     ("GET", "/v1/accounts/{id}"): STAFF,
     ("GET", "/v1/rules"): STAFF,
@@ -105,12 +112,14 @@ def cast(hostile_world: World) -> Iterator[Cast]:
         request = quant.post("/v1/access-requests", json={"dataset": "BTC", "frequencies": ["1h"]}).json()
         decided = ops.post(f"/v1/access-requests/{request['id']}/decisions", json={"outcome": "approve"}).json()
         told = until(lambda: quant.get("/v1/notifications").json()["data"], "the notification")
+        webhook = quant.post("/v1/webhooks", json={"url": "https://receiver.example"}).json()
         expired = {"X-API-Key": keys["expired"]}
         until(lambda: httpx.get(f"{url}/v1/me", headers=expired).status_code == 401, "the end of a key")
         ids = {
             "access-requests": request["id"],
             "grants": decided["items"][0]["grant"],
             "notifications": told[0]["id"],
+            "webhooks": webhook["id"],
             "accounts": made["quant A"]["account"],
             "api-keys": made["quant A"]["id"],
         }
@@ -141,7 +150,10 @@ def _call(cast: Cast, operation: Operation, credential: str) -> httpx.Response:
     headers = {} if credential == "no key" else {"X-API-Key": cast.keys[credential]}
     url = cast.world.platform.url + operation.url(**values) + query
     body = operation.body if operation.method != "GET" else None
-    return httpx.request(operation.method, url, headers=headers, json=body, timeout=10)
+    with httpx.stream(operation.method, url, headers=headers, json=body, timeout=10) as answer:
+        if not answer.headers["content-type"].startswith("text/event-stream"):  # that one has no end
+            answer.read()
+    return answer
 
 
 def _meant(operation: Operation, credential: str) -> tuple[int, str | None]:

@@ -27,6 +27,7 @@ from services.entitlements.renewals.schemas import Extension
 from services.entitlements.requests.schemas import NewRequest
 from services.entitlements.rules.schemas import NewRules
 from services.entitlements.standing.schemas import Block, Ruling
+from services.entitlements.webhooks.schemas import NewWebhook
 from services.entitlements.withdrawals.schemas import Withdrawal
 from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
@@ -37,6 +38,7 @@ Document = dict[str, Any]
 BODIES = (
     *(NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, Extension, Block, Ruling),
     *(Question, Answer, Withdrawal, Decisions, RunRequest, NewApiKey, Rotation, NewRules),
+    NewWebhook,
 )
 
 
@@ -207,6 +209,16 @@ def test_every_body_shows_an_example_that_it_takes(whole: Document) -> None:
     for name, model in models.items():
         examples = whole["components"]["schemas"][name]["examples"]
         assert [model.model_validate(example) for example in examples]
+
+
+def test_what_webhooks_are_sent_is_described_and_needs_no_key_of_ours(whole: Document) -> None:
+    told = whole["webhooks"]
+    assert {"access.decided", "grant.revoked", "webhook.disabled"} <= set(told)
+    for type_, item in told.items():
+        operation = item["post"]
+        assert (set(item), operation["security"], set(operation["responses"])) == ({"post"}, [], {"2XX"})
+        assert type_ in str(operation["requestBody"])
+        assert "webhook-signature" in operation["description"]
 
 
 def test_what_a_form_sends_by_itself_can_be_answered(whole: Document) -> None:

@@ -62,6 +62,7 @@ RULE = {"name": "later", "when": {"trial": True}, "verdict": "refer", "reason": 
 RULES: Body = {"replaces": 1, "note": "Only a test.", "rules": [RULE]}
 EXTENSION: Body = {"duration_days": 30, "reason": "Only a test."}
 DATASET: Body = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"]}
+WEBHOOK: Body = {"url": "https://receiver.example"}
 KEY: Body = {"name": "Only a test", "role": "quant", "expires_at": "2100-01-01"}
 OPERATIONS = (
     Operation("GET", "/v1/datasets"),
@@ -93,7 +94,14 @@ OPERATIONS = (
     Operation("POST", "/v1/grants/{id}/extend", "ops", ID, EXTENSION, ("duration_days",), ("reason",)),
     Operation("POST", "/v1/grants/{id}/relinquish", "quant", ID),
     Operation("GET", "/v1/notifications", "quant"),
+    Operation("GET", "/v1/notifications/stream", "quant"),
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
+    Operation("GET", "/v1/webhooks", "quant"),
+    Operation("POST", "/v1/webhooks", "quant", (), WEBHOOK, ("url",), ("url",)),
+    Operation("DELETE", "/v1/webhooks/{id}", "quant", ID),
+    Operation("POST", "/v1/webhooks/{id}/rotate", "quant", ID),
+    Operation("GET", "/v1/webhooks/{id}/deliveries", "quant", ID),
+    Operation("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay", "quant", (*ID, ("delivery", SOME))),
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
     Operation("GET", "/v1/rules", "ops"),

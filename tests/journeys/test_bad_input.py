@@ -19,7 +19,7 @@ KEPT = (
         f"entitlements.{name}"
         for name in ("access_requests", "request_items", "request_messages", "grants", "audit_events", "outbox")
     ),
-    *(f"entitlements.{name}" for name in ("notifications", "notification_reads")),
+    *(f"entitlements.{name}" for name in ("notifications", "notification_reads", "webhooks", "deliveries")),
     *("catalog.datasets", "catalog.offerings", "catalog.audit_events"),
     *("gateway.accounts", "gateway.api_keys", "gateway.audit_events"),
 )

@@ -57,7 +57,7 @@ def test_what_is_not_in_order_is_named_without_its_details() -> None:
         (0.0, "/livez", 200, {"status": "alive"}),
         (61.0, "/livez", 503, {"status": "stale"}),
         (0.0, "/readyz", 503, {"status": "not ready", "redis": "ConnectionError"}),
-        (0.0, "/metrics", 404, {"status": "not found"}),
+        (0.0, "/nothing", 404, {"status": "not found"}),
     ],
 )
 def test_a_probe_is_told(silence: float, path: str, status: int, said: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -10,7 +11,9 @@ import structlog
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from shared.outbox import BATCH, MAX_ATTEMPTS, Event, deliver, hand_back, publish, take_due
+from shared.backlog import replay
+from shared.database import Database
+from shared.outbox import BATCH, MAX_ATTEMPTS, SPREAD, Errand, Event, Handler, deliver, hand_back, publish, take_due
 from tests.shared.ground import Ground, act, effects, outbox
 
 TASKS = {"grant.ended": act}
@@ -27,7 +30,7 @@ def published(ground: Ground, count: int = 1) -> None:
 def taken(ground: Ground) -> list[UUID]:
     """What a relay would hand over now."""
     with ground.database.transaction() as session:
-        return take_due(session, outbox)
+        return [event for event, _ in take_due(session, outbox)]
 
 
 def failing(_session: Session, _event: Event) -> None:
@@ -202,6 +205,65 @@ def test_an_event_that_kills_its_workers_is_given_up_after_five(ground: Ground) 
     assert ground.sql("select state, error from ground.outbox") == [("dead", "the worker died of it")]
 
 
+def test_leases_run_out_apart_so_that_an_event_that_kills_does_not_take_the_same_others_along(ground: Ground) -> None:
+    published(ground, 20)
+
+    def killed(_session: Session, _event: Event) -> None:
+        raise SystemExit
+
+    for event in taken(ground):
+        with pytest.raises(SystemExit):
+            deliver(ground.database, outbox, {"grant.ended": killed}, event)
+    ((spread,),) = ground.sql("select extract(epoch from max(due_at) - min(due_at)) from ground.outbox")
+    assert float(str(spread)) > SPREAD.total_seconds() / 2
+
+
+def test_an_errand_holds_no_transaction_while_it_runs_and_is_written_down_with_done(ground: Ground) -> None:
+    published(ground)
+    others = "select count(*) from pg_stat_activity where datname = %s and state like 'idle in transaction%%'"
+    seen: list[object] = []
+
+    def run(_database: Database, _event: Event) -> Handler:
+        seen.extend(states(ground) + ground.sql(others, ground.name))
+        return act
+
+    deliver(ground.database, outbox, {"grant.ended": Errand(run, timedelta(minutes=1))}, *taken(ground))
+    assert seen == [("working", 1), (0,)]
+    assert (ground.effects(), states(ground)) == (["grant.ended 1"], [("done", 1)])
+
+
+def test_an_errand_has_a_lease_of_its_own(ground: Ground) -> None:
+    published(ground)
+    left = "select extract(epoch from due_at - clock_timestamp()) from ground.outbox"
+    leases: list[float] = []
+
+    def run(_database: Database, _event: Event) -> Handler:
+        leases.extend(float(str(seconds)) for (seconds,) in ground.sql(left))
+        return act
+
+    deliver(ground.database, outbox, {"grant.ended": Errand(run, timedelta(minutes=1))}, *taken(ground))
+    assert 59 < leases[0] < 63
+
+
+def test_d3_what_commits_late_is_handed_over_all_the_same(ground: Ground) -> None:
+    with ground.database.transaction() as late:
+        publish(late, outbox, "grant.ended", {"number": 1})
+        published(ground)
+        seen = taken(ground)
+        assert len(seen) == 1
+    assert len(taken(ground)) == 1
+
+
+def test_d3_a_cursor_would_have_lost_what_commits_late(ground: Ground) -> None:
+    """The negative control of the test above."""
+    newer = "select id from ground.outbox where id > %s order by id"
+    with ground.database.transaction() as late:
+        publish(late, outbox, "grant.ended", {"number": 1})
+        published(ground)
+        ((last,),) = ground.sql(newer, UUID(int=0))
+    assert ground.sql(newer, last) == []
+
+
 @pytest.mark.parametrize("tasks", [{}, {"grant.ended": failing}])
 def test_a_dead_event_can_be_replayed(ground: Ground, tasks: dict[str, Callable[[Session, Event], None]]) -> None:
     published(ground)
@@ -209,7 +271,8 @@ def test_a_dead_event_can_be_replayed(ground: Ground, tasks: dict[str, Callable[
         with pytest.raises(LookupError):
             deliver(ground.database, outbox, tasks, *taken(ground))
         ground.sql(LEASE_OVER)
-    ground.sql("update ground.outbox set state = 'pending', attempts = 0, due_at = clock_timestamp()")
+    with ground.database.transaction() as session:
+        assert replay(session, outbox) == 1
     deliver(ground.database, outbox, TASKS, *taken(ground))
 
     assert ground.effects() == ["grant.ended 1"]

@@ -36,9 +36,11 @@ def running(
     stop = Flag()
     thread = threading.Thread(target=role, args=(module, settings, stop))
     thread.start()
-    yield
-    stop.set()
-    thread.join(timeout=15)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=15)
     assert not thread.is_alive()
 
 
@@ -122,7 +124,7 @@ def test_events_that_cannot_be_handed_back_do_not_stop_the_relay(ground: Ground,
     published(ground, 1)
 
     class LosingTheDatabaseToo(Transport):
-        def send(self, event_id: UUID) -> None:  # noqa: ARG002
+        def send(self, event_id: UUID, *, errand: bool = False) -> None:  # noqa: ARG002
             ground.sql(f'alter database "{ground.name}" connection limit 0')
             ground.end_connections()
             raise ConnectionError

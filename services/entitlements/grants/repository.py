@@ -184,3 +184,9 @@ def _status() -> ColumnElement[str]:
         (now < col(Grant.starts_at), "scheduled"),
         else_="active",
     )
+
+
+def grant_gauges(session: Session) -> dict[str, float]:
+    """How many grants are active."""
+    query = select(func.count()).select_from(Grant).where(col(Grant.closed_at).is_(None), _status() == "active")
+    return {"grants_active": session.execute(query).scalar_one()}

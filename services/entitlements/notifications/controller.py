@@ -1,15 +1,32 @@
 """The inbox over HTTP."""
 
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
-from services.entitlements.notifications.providers import Inbox
+from services.entitlements.notifications.providers import Inbox, Stream
 from services.entitlements.notifications.schemas import InboxQuery, NotificationList, NotificationOut
+from services.entitlements.notifications.service import InboxStream
 from shared.pagination import cursors_of, cut, link_next
 from shared.principal import Caller
+from shared.streams import event_text
 
+MEDIA_TYPE = "text/event-stream"
+EXAMPLE: dict[str, Any] = {
+    "schema": {"type": "string"},
+    "example": event_text(
+        id_="0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11",
+        type_="access.decided",
+        data='{"id":"0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11","type":"access.decided",'
+        '"created_at":"2026-01-31T20:00:00Z","read_at":null,"data":{"dataset":"BTC"}}',
+    ),
+}
+LastEventId = Annotated[
+    UUID | None, Header(description="The id of the last event that you got; what came after it is sent first.")
+]
 router = APIRouter(prefix="/v1/notifications", tags=["Notifications"])
 
 
@@ -24,6 +41,29 @@ def list_notifications(
     cursor = cursors.dump(scope, rows[-1].id) if more else None
     link_next(request, response, cursor)
     return NotificationList(data=list(rows), next_cursor=cursor)
+
+
+@router.get(
+    "/stream",
+    summary="Hear of things as they happen",
+    operation_id="streamNotifications",
+    response_class=StreamingResponse,
+    responses={200: {"description": "Events, until either side hangs up.", "content": {MEDIA_TYPE: EXAMPLE}}},
+)
+async def stream_notifications(stream: Stream, last_event_id: LastEventId = None) -> StreamingResponse:
+    """Server-sent events: each notification, as `GET /v1/notifications` shows it, with its id and type.
+
+    It begins with what comes after `Last-Event-ID`, or from now on; a comment every four seconds says that the line is
+    alive. A key has at most five streams; they end when the key does. An end is no loss: go on with `Last-Event-ID`.
+    """
+    await stream.begin(after=last_event_id)
+    return StreamingResponse(_lines(stream), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
+
+
+async def _lines(stream: InboxStream) -> AsyncIterator[str]:
+    yield "retry: 1000\n\n"
+    async for told in stream.notifications():
+        yield event_text(id_=told.id, type_=told.type, data=told.model_dump_json()) if told else ":\n\n"
 
 
 @router.post("/{id}/read", summary="Mark a notification as read", operation_id="readNotification")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import CheckConstraint, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -19,6 +19,19 @@ class Inbox(Base, table=True):
 
     recipient: str = Field(primary_key=True)
     last_number: int
+
+
+class InboxOrder(Base, table=True):
+    """The newest notification of all: one row, held until the commit, so that ids appear in their order.
+
+    Who reads two inboxes, an account's and its role's, goes on after the last id: none may appear below it later.
+    """
+
+    __tablename__ = "inbox_order"
+    __table_args__ = (CheckConstraint("single", name="single"),)
+
+    single: bool = Field(primary_key=True, sa_column_kwargs={"server_default": text("true")})
+    last_id: UUID
 
 
 class Notification(Base, table=True):

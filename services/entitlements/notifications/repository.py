@@ -1,16 +1,16 @@
 """Reads and writes the inbox's rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_
+from sqlalchemy import Row, and_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
-from services.entitlements.notifications.entities import Inbox, Notification, NotificationRead
+from services.entitlements.notifications.entities import Inbox, InboxOrder, Notification, NotificationRead
 from shared.ids import new_id
 
 
@@ -27,7 +27,7 @@ class NotificationRepository:
             return
         number = self._next_number(recipient)
         notification = Notification(
-            id=self._next_id(recipient, number),
+            id=self._next_id(),
             event_id=event_id,
             recipient=recipient,
             number=number,
@@ -46,11 +46,12 @@ class NotificationRepository:
         )
         return self._session.execute(count.returning(col(Inbox.last_number))).scalar_one()
 
-    def _next_id(self, recipient: str, number: int) -> UUID:
-        """An id after all others of the inbox, whatever this host's clock says: readers go on after the last one."""
-        query = select(Notification.id).where(Notification.recipient == recipient, Notification.number == number - 1)
-        last = self._session.execute(query).scalar()
-        return max(new_id(), UUID(int=last.int + 1)) if last else new_id()
+    def _next_id(self) -> UUID:
+        """An id after all others, whatever this host's clock says: readers go on after the last one they saw."""
+        last = self._session.scalars(select(InboxOrder.last_id).with_for_update()).one()
+        id_ = max(new_id(), UUID(int=last.int + 1))
+        self._session.execute(update(InboxOrder).values(last_id=id_))
+        return id_
 
     def page(
         self, recipients: Sequence[str], account: UUID, *, after: UUID | None, unread: bool, limit: int
@@ -70,6 +71,10 @@ class NotificationRepository:
             query = query.where(col(NotificationRead.read_at).is_(None))
         return self._session.execute(query).all()
 
+    def newest(self) -> UUID:
+        """The id after which everything is news."""
+        return self._session.scalars(select(InboxOrder.last_id)).one()
+
     def find(self, notification: UUID, recipients: Sequence[str]) -> Notification | None:
         """A notification of one of these recipients."""
         query = select(Notification).where(Notification.id == notification, col(Notification.recipient).in_(recipients))
@@ -83,3 +88,9 @@ class NotificationRepository:
             NotificationRead.notification_id == notification, NotificationRead.account == account
         )
         return self._session.execute(query).scalar_one()
+
+
+def newest_numbers(session: Session, recipients: Collection[str]) -> Mapping[str, int]:
+    """The number of the newest notification in each of these inboxes that hold one."""
+    query = select(Inbox.recipient, Inbox.last_number).where(col(Inbox.recipient).in_(recipients))
+    return {row[0]: row[1] for row in session.execute(query)}

@@ -22,11 +22,7 @@ class NotificationOut(Output):
 
     id: UUID
     type: str = Field(
-        description=(
-            "To Ops: access.requested, access.answered, access.withdrawn. To the account: access.question, "
-            "access.decided, access.lapsed, grant.started, grant.ending, grant.ended, grant.revoked, grant.kept, "
-            "account.blocked, account.unblocked, account.closed, dataset.retired."
-        ),
+        description="access.decided, for example; `webhooks` in this document lists them all.",
         examples=["access.decided"],
     )
     created_at: datetime

@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from services.entitlements.notifications.repository import NotificationRepository
-from shared.outbox import Event, Handler
+from shared.outbox import Event, Task
 
 
 def notify(session: Session, event: Event) -> None:
@@ -22,4 +22,4 @@ TYPES = (
     *("grant.started", "grant.ending", "grant.ended", "grant.revoked", "grant.kept"),
     *("account.blocked", "account.unblocked", "account.closed", "dataset.retired"),
 )
-tasks: dict[str, Handler] = dict.fromkeys(TYPES, notify)
+tasks: dict[str, Task] = dict.fromkeys(TYPES, notify)

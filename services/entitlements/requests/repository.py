@@ -146,3 +146,13 @@ def _status(now: datetime) -> ColumnElement[str]:
         else_="closed",
     )
     return select(derived).where(RequestItem.request_id == AccessRequest.id).correlate(AccessRequest).scalar_subquery()
+
+
+def request_gauges(session: Session) -> dict[str, float]:
+    """How many items wait for a decision, and for how many seconds the oldest has."""
+    now = func.clock_timestamp()
+    age = func.extract("epoch", now - func.min(AccessRequest.created_at))
+    query = select(func.count(), age).select_from(RequestItem)
+    query = query.join(AccessRequest, col(AccessRequest.id) == RequestItem.request_id)
+    row = session.execute(query.where(col(RequestItem.status).in_(UNDECIDED), col(RequestItem.lapse_at) > now)).one()
+    return {"requests_pending": row[0], "requests_oldest_seconds": max(float(row[1] or 0), 0.0)}

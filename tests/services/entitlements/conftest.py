@@ -70,6 +70,7 @@ def http(module_stores: Stores, key_pair: tuple[str, str]) -> Iterator[Http]:
         identity_private_key=private,
         identity_public_keys={"gateway": [public], "pricing": [public]},
         cursor_secret="only-for-these-tests",
+        webhook_key="only-for-these-tests",
     )
     app = create_app(module, settings)
     with asyncio.Runner() as runner:

@@ -1,15 +1,18 @@
 """The worker's part: one row per event and recipient, numbered without gaps, however many workers there are."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
 from threading import Barrier
+from threading import Event as Flag
+from time import sleep
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import func
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
@@ -28,6 +31,8 @@ from tests.services.entitlements.fakes import QUANT, T0
 from tests.services.entitlements.race import at_once
 
 WORKERS, EVENTS = 4, 40
+ACCOUNT = QUANT.account_id
+BOTH = (OPS, str(ACCOUNT))
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def test_everything_that_is_announced_has_a_task(desk: Desk) -> None:
     desk.withdraw(asked)
     desk.requests.write_due_lapses(desk.ask("1mo").lapse_at, 1)
     types = set(desk.session.execute(select(outbox.c.type)).scalars())
-    assert types == set(module.tasks)
+    assert types | {"webhook.disabled"} == set(module.tasks)
 
 
 def announced(database: Database) -> list[UUID]:
@@ -82,7 +87,7 @@ def announced(database: Database) -> list[UUID]:
         for _ in range(EVENTS):
             announce(session, "access.requested", to=OPS, data={})
     with database.transaction() as session:
-        return take_due(session, outbox)
+        return [event for event, _ in take_due(session, outbox)]
 
 
 def test_workers_at_once_tell_each_event_once_in_the_order_of_the_ids_without_gaps_in_the_numbers(
@@ -135,3 +140,69 @@ def test_without_the_inbox_s_row_two_workers_take_the_same_number(database: Data
             inbox.add(event_id=new_id(), recipient=OPS, type_="access.requested", data={}, created_at=T0)
 
     assert [type(answer) for answer in at_once(2, tell) if answer is not None] == [IntegrityError]
+
+
+def read(database: Database, after: UUID | None) -> list[UUID]:
+    """What somebody of Ops would read next, of both inboxes."""
+    with database.transaction() as session:
+        rows = NotificationRepository(session).page(BOTH, ACCOUNT, after=after, unread=False, limit=10)
+        return [row[0].id for row in rows]
+
+
+def tell_late_and_read(database: Database, kind: type[NotificationRepository]) -> tuple[list[UUID], list[UUID]]:
+    """One inbox's row is made first and appears last; what was read meanwhile, and what after that."""
+    made, go_on = Flag(), Flag()
+
+    def tell(recipient: str, *, slowly: bool = False) -> None:
+        with database.transaction() as session:
+            inbox = kind(session)
+            inbox.add(event_id=new_id(), recipient=recipient, type_="access.requested", data={}, created_at=T0)
+            made.set()
+            if slowly:
+                assert go_on.wait(5)
+
+    with ThreadPoolExecutor(2) as pool:
+        late = pool.submit(tell, OPS, slowly=True)
+        assert made.wait(5)
+        other = pool.submit(tell, str(ACCOUNT))
+        wait([other], timeout=0.3)
+        first = read(database, None)
+        go_on.set()
+        late.result(5)
+        other.result(5)
+    return first, read(database, first[-1] if first else None)
+
+
+def test_who_reads_two_inboxes_skips_nothing_when_one_s_row_appears_late(database: Database) -> None:
+    first, rest = tell_late_and_read(database, NotificationRepository)
+    assert (len(first + rest), len(set(first + rest))) == (2, 2)
+
+
+class Unordered(NotificationRepository):
+    """Ids by the clock alone."""
+
+    def _next_id(self) -> UUID:
+        return new_id()
+
+
+def test_without_the_one_order_of_all_inboxes_a_row_is_skipped(database: Database) -> None:
+    """The negative control of the test above."""
+    first, rest = tell_late_and_read(database, Unordered)
+    assert len(first + rest) == 1
+
+
+def test_a_worker_that_was_stopped_in_the_middle_does_not_keep_others_from_an_inbox(stores: Stores) -> None:
+    with (
+        closing(Database(stores.app_url("entitlements"), pool_size=1, idle_seconds=1)) as stopped,
+        closing(Database(stores.app_url("entitlements"), pool_size=1)) as going,
+    ):
+        with pytest.raises(DBAPIError), stopped.transaction() as session:  # noqa: PT012
+            notify(session, an_event())
+            with pytest.raises(OperationalError), going.transaction() as other:  # it waits for a second
+                notify(other, an_event())
+            sleep(0.5)
+            with going.transaction() as other:
+                notify(other, an_event())
+            session.execute(select(Notification.number))
+        with going.transaction() as session:
+            assert numbers(session) == [1]

@@ -1,0 +1,93 @@
+"""When an attempt follows, when a webhook is given up, and which targets are never spoken to."""
+
+import re
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+PAUSES = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),
+)
+JITTER = 0.2
+LONGEST = timedelta(hours=24)
+PATIENCE = timedelta(days=5)
+OVERLAP = timedelta(hours=24)
+NUMERIC = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
+DENIED: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carriers' own
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local, clouds' metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/3",  # multicast, reserved, broadcast
+        "::/3",  # loopback, IPv4 in disguise, NAT64
+        "2001::/23",  # protocol assignments, Teredo
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: IPv4 in disguise
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+        "4000::/2",  # not given out
+        "8000::/1",  # not given out; unique local, link-local, multicast
+    )
+)
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to somebody on the open internet, for all that this table knows."""
+    parsed = ip_address(address.partition("%")[0])
+    return not any(parsed.version == network.version and parsed in network for network in DENIED)
+
+
+def fault_of(url: str, *, anywhere: bool) -> str | None:
+    """What is wrong with a target, as far as its text says; `anywhere` takes http and private addresses too."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "a URL"
+    if parts.scheme != "https" and not (anywhere and parts.scheme == "http"):
+        return "an https URL"
+    if not host or port == 0 or parts.username is not None or parts.password is not None or parts.fragment:
+        return "a URL with a host, and without user, password or fragment"
+    return None if anywhere or _is_name_or_public(host) else "a host on the open internet"
+
+
+def _is_name_or_public(host: str) -> bool:
+    """A host that ends in a number is an address, however it is written; only the plain way of writing is taken."""
+    try:
+        return is_public(host)
+    except ValueError:
+        last = host.rstrip(".").rpartition(".")[2]
+        return not NUMERIC.fullmatch(last) and "." in host.rstrip(".") and last.lower() != "localhost"
+
+
+def pause_after(tries: int, *, chance: float, asked: float | None) -> timedelta | None:
+    """How long to wait after so many failed tries, `chance` being in [0, 1); None: no more.
+
+    A receiver may ask for more time, up to a day.
+    """
+    if tries > len(PAUSES):
+        return None
+    pause = PAUSES[tries - 1] * (1 - JITTER + 2 * JITTER * chance)
+    return max(pause, min(timedelta(seconds=asked or 0), LONGEST))
+
+
+def is_hopeless(failing_since: datetime | None, now: datetime) -> bool:
+    """Whether a receiver has done nothing but fail for too long."""
+    return failing_since is not None and now - failing_since >= PATIENCE

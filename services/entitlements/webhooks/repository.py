@@ -1,0 +1,86 @@
+"""Reads and writes the rows of webhooks and deliveries."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+from sqlmodel import col, select
+
+from services.entitlements.webhooks.entities import Delivery, Webhook
+
+KEPT = timedelta(days=30)
+SWEPT = 100
+
+
+class WebhookRepository:
+    """The webhooks in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, webhook: Webhook) -> None:
+        """Write a new webhook."""
+        self._session.add(webhook)
+        self._session.flush()
+
+    def of(self, account: UUID) -> Sequence[Webhook]:
+        """An account's webhooks, oldest first."""
+        return self._session.scalars(select(Webhook).where(Webhook.account == account).order_by(col(Webhook.id))).all()
+
+    def count_one_more(self, account: UUID) -> int:
+        """How many an account has; until the transaction ends nobody else counts for it."""
+        self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(account), 0))))
+        query = select(func.count()).select_from(Webhook).where(Webhook.account == account)
+        return self._session.execute(query).scalar_one()
+
+    def lock(self, webhook: UUID, account: UUID | None = None) -> Webhook | None:
+        """The webhook, if it is the account's, held until the transaction ends."""
+        query = select(Webhook).where(Webhook.id == webhook)
+        if account is not None:
+            query = query.where(Webhook.account == account)
+        return self._session.scalars(query.with_for_update()).first()
+
+    def remove(self, webhook: Webhook) -> None:
+        """Delete it, with what was sent to it."""
+        self._session.delete(webhook)
+        self._session.flush()
+
+    def hearing(self, recipient: str, *, of_ops: bool) -> Sequence[Webhook]:
+        """The working webhooks of an account, or those that hear what all of Ops is told."""
+        whose = col(Webhook.hears_ops) if of_ops else Webhook.account == UUID(recipient)
+        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None))).all()
+
+    def add_delivery(self, delivery: Delivery) -> bool:
+        """Write a delivery; false when the webhook has one of this event."""
+        written = insert(Delivery).values(delivery.model_dump()).on_conflict_do_nothing().returning(col(Delivery.id))
+        return self._session.execute(written).first() is not None
+
+    def delivery(self, delivery: UUID, webhook: UUID | None = None) -> Delivery | None:
+        """A delivery, if it is the webhook's."""
+        found = self._session.get(Delivery, delivery)
+        return found if found is not None and webhook in (None, found.webhook_id) else None
+
+    def read_again(self, delivery: Delivery) -> Delivery:
+        """The delivery as it is, now that its webhook is held."""
+        self._session.refresh(delivery)
+        return delivery
+
+    def deliveries(self, webhook: UUID, *, before: UUID | None, limit: int) -> Sequence[Delivery]:
+        """What was sent to a webhook, the latest first."""
+        query = select(Delivery).where(Delivery.webhook_id == webhook)
+        if before is not None:
+            query = query.where(col(Delivery.id) < before)
+        return self._session.scalars(query.order_by(col(Delivery.id).desc()).limit(limit)).all()
+
+    def sweep(self, webhook: UUID, now: datetime) -> None:
+        """Delete some of what was over a month ago."""
+        old = select(Delivery.id).where(Delivery.webhook_id == webhook, Delivery.state != "pending")
+        old = old.where(col(Delivery.created_at) < now - KEPT).limit(SWEPT)
+        self._session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
+
+    def flush(self) -> None:
+        """Write what was changed."""
+        self._session.flush()

@@ -1,0 +1,87 @@
+"""Webhooks on the wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from shared.wire import Input, Output
+
+Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[!-~]+$")]
+
+
+class NewWebhook(Input):
+    """Where to tell."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://example.com/tickgate"}]})
+
+    url: Url = Field(description="https, on the open internet.", examples=["https://example.com/tickgate"])
+
+
+class Message(Output):
+    """What a webhook is sent, and what an inbox holds under the same type."""
+
+    type: str = Field(examples=["access.decided"])
+    timestamp: datetime = Field(description="When it happened.")
+    data: dict[str, Any] = Field(description="What it is about; depends on `type`, and may get more members.")
+
+
+class WebhookOut(Output):
+    """A URL at which the account is told."""
+
+    id: UUID
+    url: str = Field(examples=["https://example.com/tickgate"])
+    created_at: datetime
+    state: Literal["active", "disabled"]
+    disabled_at: datetime | None
+    disabled_reason: Literal["gone", "failing"] | None = Field(
+        description="`gone`: it answered 410; `failing`: it did nothing but fail for five days."
+    )
+
+
+class NewWebhookOut(WebhookOut):
+    """A webhook with its secret, shown this once."""
+
+    secret: str | None = Field(
+        description="Verifies signatures, as Standard Webhooks 1.0 says. Null in a replayed answer: rotate it then.",
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+    )
+    old_secret_until: datetime | None = Field(description="Until then, messages are signed with the old one too.")
+
+
+class WebhookList(Output):
+    """The account's webhooks, oldest first."""
+
+    data: list[WebhookOut]
+    next_cursor: str | None = None
+
+
+class Attempt(Output):
+    """One attempt to deliver."""
+
+    at: datetime
+    status: int | None = Field(description="What the receiver answered.", examples=[200])
+    error: str | None = Field(
+        description="timeout, connection-failed, protocol-error, no-such-host or target-refused.", examples=[None]
+    )
+    milliseconds: int
+
+
+class DeliveryOut(Output):
+    """One event on its way to one webhook."""
+
+    id: UUID = Field(description="Also the header `webhook-id`.")
+    event: UUID
+    type: str = Field(examples=["access.decided"])
+    created_at: datetime
+    state: Literal["pending", "delivered", "failed"]
+    next_attempt_at: datetime | None
+    attempts: list[Attempt]
+
+
+class DeliveryList(Output):
+    """A page of what was sent, the latest first."""
+
+    data: list[DeliveryOut]
+    next_cursor: str | None = None

@@ -1,0 +1,129 @@
+"""Whoever receives: posted to at an address that was checked just before, for at most 15 seconds."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+
+from services.entitlements.webhooks.policy import fault_of, is_public
+
+TOTAL = 15.0
+READ = 64 * 1024
+Resolver = Callable[[str, int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attempt: a status, or why there is none; what the receiver asked for; how long it took."""
+
+    status: int | None = None
+    error: str | None = None
+    retry_after: float | None = None
+    milliseconds: int = 0
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver has it; a redirect is none, as it is not followed."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Receiver(Protocol):
+    """Takes messages."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
+        """One attempt; whatever goes wrong is an outcome."""
+        ...
+
+
+class TargetRefused(Exception):
+    """The target is not one that is spoken to."""
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """All addresses of a host, as the system finds them."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class HttpReceiver:
+    """A receiver over HTTPS: no redirects, no proxies, 64 KiB read; `anywhere` drops the check of the address."""
+
+    def __init__(self, *, anywhere: bool = False, resolver: Resolver = resolve, total: float = TOTAL) -> None:
+        self._anywhere = anywhere
+        self._resolver = resolver
+        self._total = total
+        self._tls = httpx.create_ssl_context(trust_env=False)
+
+    def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
+        """One attempt, in an event loop of its own: only there 15 seconds are 15 seconds, whatever trickles in."""
+        started = time.monotonic()
+        status, error, retry_after = None, None, None
+        try:
+            status, retry_after = asyncio.run(self._post(url, headers, body))
+        except TimeoutError:
+            error = "timeout"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, TargetRefused) as failure:
+            error = _reason(failure)
+        return Outcome(status, error, retry_after, round((time.monotonic() - started) * 1000))
+
+    async def _post(self, text: str, headers: Mapping[str, str], body: str) -> tuple[int, float | None]:
+        if fault_of(text, anywhere=self._anywhere):
+            raise TargetRefused
+        url = httpx.URL(text)
+        async with asyncio.timeout(self._total):
+            address = await asyncio.to_thread(self._address, url)
+            client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total)
+            async with client:
+                request = client.build_request(
+                    "POST",
+                    url.copy_with(host=address),
+                    content=body.encode(),
+                    headers={
+                        "Host": url.netloc.decode("ascii"),
+                        "Content-Type": "application/json",
+                        "User-Agent": "Tickgate",
+                        "Accept-Encoding": "identity",
+                        **headers,
+                    },
+                    extensions={"sni_hostname": url.raw_host.decode("ascii")},
+                )
+                answer = await client.send(request, stream=True)
+                try:
+                    await _read(answer)
+                finally:
+                    await answer.aclose()
+                return answer.status_code, _seconds(answer.headers.get("retry-after"))
+
+    def _address(self, url: httpx.URL) -> str:
+        """The address to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        found = self._resolver(url.raw_host.decode("ascii"), port)
+        if not found or not (self._anywhere or all(is_public(address) for address in found)):
+            raise TargetRefused
+        return found[0].partition("%")[0]
+
+
+async def _read(answer: httpx.Response) -> None:
+    """Let a receiver say what it wants to say, up to a point; nobody looks at it."""
+    size = 0
+    async for chunk in answer.aiter_raw():
+        size += len(chunk)
+        if size >= READ:
+            return
+
+
+def _seconds(text: str | None) -> float | None:
+    """`Retry-After` in seconds; its dates are not understood."""
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _reason(failure: Exception) -> str:
+    """What kind of failure, without a word of the receiver's."""
+    if isinstance(failure, TargetRefused):
+        return "target-refused"
+    if isinstance(failure, socket.gaierror):
+        return "no-such-host"
+    return "connection-failed" if isinstance(failure, httpx.ConnectError | OSError) else "protocol-error"

@@ -1,0 +1,31 @@
+"""What the worker does for webhooks: each notification becomes their deliveries, and each delivery is an errand."""
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from services.entitlements.notifications.tasks import notify
+from services.entitlements.notifications.tasks import tasks as notices
+from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.webhooks.providers import deliveries
+from services.entitlements.webhooks.service import DISABLED, DUE, send_to_webhooks
+from shared.outbox import Errand, Event, Task
+from shared.settings import ServiceSettings
+
+LEASE = timedelta(seconds=60)
+
+
+def tell(session: Session, event: Event) -> None:
+    """Into the inbox, and on its way to the webhooks, together."""
+    notify(session, event)
+    send_to_webhooks(session, event)
+
+
+def errands(settings: ServiceSettings) -> dict[str, Errand]:
+    """What has its effect at somebody else's."""
+    if not isinstance(settings, EntitlementsSettings):
+        raise TypeError("the entitlements' settings")
+    return {DUE: Errand(deliveries(settings).attempt, LEASE)}
+
+
+tasks: dict[str, Task] = dict.fromkeys((*notices, DISABLED), tell)

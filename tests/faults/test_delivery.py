@@ -1,0 +1,319 @@
+"""D1 to D4: whatever is killed, emptied, filled or cut between a decision and its inbox, it is told once.
+
+The long form of D1, 10,000 decisions and 100 kills, and the stop of a whole minute run with TICKGATE_PROOF=1.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from itertools import cycle
+from threading import Event as Flag
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+import redis
+from standardwebhooks import Webhook as Verifier
+
+from shared.ids import new_id
+from shared.outbox import LEASE, SPREAD
+from tests.cli.conftest import tickgate
+from tests.conftest import cloned
+from tests.faults.queueing import Line, Queue
+from tests.services.entitlements.webhooks.receivers import receiving, saying
+from tests.world import World, running_world, until
+
+PROOF = os.environ.get("TICKGATE_PROOF") == "1"
+DECISIONS, KILLS = (10_000, 100) if PROOF else (200, 8)
+STOPPED_SECONDS = 60.0 if PROOF else 1.0
+RECOVERY = 30.0
+REFUSAL = {"outcome": "refuse", "reason": "Only a test."}
+LEASES_OVER = "update entitlements.outbox set due_at = clock_timestamp() where state in ('sent', 'working')"
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """A queue of this module's own."""
+    queue = Queue(tmp_path_factory.mktemp("queue"))
+    queue.start()
+    yield queue
+    queue.kill()
+
+
+@pytest.fixture(scope="module")
+def line(queue: Queue) -> Iterator[Line]:
+    """How the platform reaches the queue."""
+    with closing(Line(queue.port)) as line:
+        yield line
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, line: Line) -> Iterator[World]:
+    """A platform, every service in a process of its own, to be killed."""
+    with cloned() as stores:
+        ours = replace(stores, redis_url=f"redis://127.0.0.1:{line.port}/0")
+        folder = tmp_path_factory.mktemp("world")
+        with running_world(ours, folder, home="apart", TICKGATE_WEBHOOKS_ANYWHERE="true") as world:
+            yield world
+
+
+def sql(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement as the database's owner."""
+    with closing(psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True)) as connection:
+        cursor = connection.execute(statement.encode(), values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def asked(world: World, count: int) -> list[UUID]:
+    """Requests that Ops has to decide, of as many accounts."""
+    rows = [(new_id(), new_id(), new_id()) for _ in range(count)]
+    now, later = datetime.now(UTC), datetime.now(UTC) + timedelta(days=7)
+    with closing(psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True)) as connection:
+        cursor = connection.cursor()
+        cursor.executemany(
+            "insert into entitlements.accounts (id, name, role) values (%s, %s, 'quant')",
+            [(account, str(account)) for account, _, _ in rows],
+        )
+        cursor.executemany(
+            "insert into entitlements.access_requests (id, account, dataset, trial, created_at, lapse_at) "
+            "values (%s, %s, 'BTC', false, %s, %s)",
+            [(request, account, now, later) for account, request, _ in rows],
+        )
+        cursor.executemany(
+            "insert into entitlements.request_items (id, request_id, account, dataset, frequency, status, lapse_at) "
+            "values (%s, %s, %s, 'BTC', '1d', 'pending', %s)",
+            [(item, request, account, later) for account, request, item in rows],
+        )
+    return [request for _, request, _ in rows]
+
+
+def decide(ops: httpx.Client, request: UUID | str) -> None:
+    """Refuse, as often as it takes; that it was decided already means that an answer was lost on its way."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            answer = ops.post(f"/v1/access-requests/{request}/decisions", json=REFUSAL)
+        except httpx.TransportError:
+            time.sleep(0.1)
+            continue
+        if answer.status_code == 200 or answer.json()["code"] == "already-decided":
+            return
+        assert answer.status_code == 503, answer.text
+        time.sleep(0.1)
+    raise AssertionError("no decision within a minute")
+
+
+def hurried(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """The same, once nothing is waited for any more: neither the end of a lease nor the time after a failure."""
+    sql(world, "update entitlements.outbox set due_at = clock_timestamp() where state in ('pending', 'sent')")
+    return sql(world, statement, *values)
+
+
+def told(world: World, requests: list[UUID]) -> int:
+    """How many inbox rows speak of these requests; each must have one."""
+    query = "select count(*) from entitlements.notifications where (data->>'request')::uuid = any(%s)"
+    return int(sql(world, query, requests)[0][0])
+
+
+def all_told(world: World, requests: list[UUID]) -> bool:
+    """Whether nothing is on its way any more."""
+    under_way = "select count(*) from entitlements.outbox where state <> 'done' and type = 'access.decided'"
+    return told(world, requests) >= len(requests) and sql(world, under_way) == [(0,)]
+
+
+def told_once_each(world: World, requests: list[UUID]) -> bool:
+    """None missing, none twice."""
+    query = """
+        select count(*), count(distinct data->>'request'), count(distinct event_id)
+        from entitlements.notifications where (data->>'request')::uuid = any(%s)
+    """
+    return sql(world, query, requests) == [(len(requests),) * 3]
+
+
+def kill(world: World, name: str) -> None:
+    """End a process without a word, and start it again."""
+    child = world.platform.children[name]
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait(5) == -signal.SIGKILL
+    world.platform.start(name)
+
+
+def recovered(world: World, requests: list[UUID], since: float, within: float = RECOVERY) -> float:
+    """Wait until all is told; the seconds that took, which have to be few. The short form may hurry leases."""
+    while not all_told(world, requests):
+        if not PROOF and within > RECOVERY:
+            hurried(world, "select 1")
+        assert time.monotonic() - since < within, sql(
+            world, "select state, attempts, error, count(*) from entitlements.outbox group by 1, 2, 3"
+        )
+        time.sleep(0.1)
+    assert told_once_each(world, requests)
+    return time.monotonic() - since
+
+
+def test_d1_each_decision_is_told_once_while_api_relay_and_worker_are_killed(world: World) -> None:
+    requests = asked(world, DECISIONS)
+    chunk, names, last_kill = DECISIONS // KILLS, cycle(("entitlements", "relay", "worker")), 0.0
+    with world.person("ops") as ops, ThreadPoolExecutor(4) as deciders:
+        for turn in range(KILLS):
+            under_way = [deciders.submit(decide, ops, one) for one in requests[turn * chunk : (turn + 1) * chunk]]
+            under_way[chunk // 3].result()
+            name = next(names)
+            world.platform.await_ready(name)
+            kill(world, name)
+            last_kill = time.monotonic()
+            for decision in under_way:
+                decision.result()
+    seconds = recovered(world, requests, since=last_kill)
+    attempts = sql(world, "select max(attempts), sum(attempts) - count(*) from entitlements.outbox")[0]
+    print(  # noqa: T201
+        f"D1: {DECISIONS} decisions, {KILLS} kills: {told(world, requests)} told, none twice, "
+        f"{seconds:.1f} s after the last kill; {attempts[1]} events tried again, at most {attempts[0]} times"
+    )
+    for name in ("entitlements", "relay", "worker"):
+        world.platform.await_ready(name)
+
+
+def test_d2_a_queue_that_is_emptied_loses_nothing(world: World, queue: Queue) -> None:
+    requests = asked(world, 30)
+    with world.person("ops") as ops:
+        for number, request in enumerate(requests):
+            decide(ops, request)
+            if number % 3 == 0:
+                queue.client.flushall()
+    recovered(world, requests, time.monotonic(), within=60)
+
+
+def test_d2_a_queue_that_dies_with_all_it_held_loses_nothing_and_the_api_goes_on(world: World, queue: Queue) -> None:
+    requests = asked(world, 30)
+    with world.person("ops") as ops:
+        decide(ops, requests[0])
+        queue.kill()
+        started = time.monotonic()
+        for request in requests[1:]:
+            decide(ops, request)
+        assert time.monotonic() - started < 10
+    queue.start()
+    recovered(world, requests, time.monotonic(), within=60)
+
+
+def test_d2_a_queue_that_is_full_loses_nothing_and_the_api_goes_on(world: World, queue: Queue) -> None:
+    requests = asked(world, 10)
+    queue.client.config_set("maxmemory", "1")
+    with pytest.raises(redis.OutOfMemoryError):
+        queue.client.set("any", "thing")
+    with world.person("ops") as ops:
+        for request in requests:
+            decide(ops, request)
+    time.sleep(1)
+    assert told(world, requests) == 0
+    queue.client.config_set("maxmemory", "0")
+    recovered(world, requests, time.monotonic(), within=60)
+
+
+def test_d2_a_message_whose_hand_over_is_cut_is_handed_over_again(world: World, line: Line) -> None:
+    requests = asked(world, 10)
+    line.cut.set()
+    with world.person("ops") as ops:
+        for request in requests:
+            decide(ops, request)
+    until(lambda: line.cuts, "a cut")
+    line.cut.clear()
+    recovered(world, requests, time.monotonic(), within=60)
+
+
+def test_d3_a_poisonous_event_is_run_five_times_then_dead_while_others_go_on_and_replaying_it_works(
+    world: World,
+) -> None:
+    poison, requests = new_id(), asked(world, 5)
+    one = "select state, attempts from entitlements.outbox where id = %s"
+    put = "insert into entitlements.outbox (id, type, payload) values (%s, 'access.decided', '{}')"
+    sql(world, put, poison)
+    with world.person("ops") as ops:
+        for request in requests:
+            decide(ops, request)
+    until(lambda: told(world, requests) == len(requests), "the others")
+    until(lambda: hurried(world, one, poison)[0][0] == "dead", "its end")
+    assert sql(world, one, poison) == [("dead", 5)]
+
+    env = {**os.environ, **world.env}
+    listed = json.loads(tickgate("outbox", "list", "--json", env=env).stdout)
+    assert [(e["id"], e["attempts"], e["reason"]) for e in listed["dead"]] == [
+        (str(poison), 5, "KeyError('recipient')")
+    ]
+    payload = json.dumps({"recipient": "ops", "data": {"request": str(poison)}})
+    sql(world, "update entitlements.outbox set payload = %s where id = %s", payload, poison)
+    assert json.loads(tickgate("outbox", "replay", str(poison), "--json", env=env).stdout) == {"replayed": 1}
+    recovered(world, [poison], time.monotonic())
+    again = tickgate("outbox", "replay", str(poison), env=env)
+    assert "no such event" in again.stderr
+
+
+def test_d3_a_worker_that_stands_still_and_goes_on_later_tells_each_once(world: World) -> None:
+    requests = asked(world, 20)
+    worker = world.platform.children["worker"]
+    with world.person("ops") as ops:
+        for request in requests[:10]:
+            decide(ops, request)
+        os.kill(worker.pid, signal.SIGSTOP)
+        try:
+            for request in requests[10:]:
+                decide(ops, request)
+            stopped = time.monotonic()
+            while time.monotonic() - stopped < STOPPED_SECONDS:
+                time.sleep(0.5)
+                if not PROOF:  # a minute of leases that run out, in a second
+                    sql(world, LEASES_OVER)
+        finally:
+            os.kill(worker.pid, signal.SIGCONT)
+    recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
+
+
+def test_d4_receivers_that_hang_keep_nobody_from_an_inbox_or_a_receiver_that_answers(world: World) -> None:
+    over = Flag()
+
+    def hang(_request: BaseHTTPRequestHandler) -> None:
+        over.wait(20)
+
+    with (
+        receiving(hang) as slow,
+        receiving(saying(204)) as good,
+        world.person("ops") as ops,
+        world.person("admin") as admin,
+        quant(world, admin) as ada,
+    ):
+        hooks = [ada.post("/v1/webhooks", json={"url": url}).json() for url in (*[slow.url] * 5, good.url)]
+        request = ada.post("/v1/access-requests", json={"dataset": "BTC", "frequencies": ["1d"]}).json()["id"]
+        decide(ops, request)
+        decided = time.monotonic()
+        [told] = until(lambda: ada.get("/v1/notifications").json()["data"], "the inbox")
+        until(lambda: good.messages, "the message")
+        assert time.monotonic() - decided < 10
+        until(lambda: len(slow.messages) == 5, "the attempts that hang")
+        over.set()
+        _, headers, body = good.messages[0]
+        message = Verifier(hooks[-1]["secret"]).verify(body, headers)
+        assert (message["type"], message["data"]) == (told["type"], told["data"])
+        path = f"/v1/webhooks/{hooks[-1]['id']}/deliveries"
+        [delivery] = until(lambda: delivered(ada, path), "the log")
+        assert [attempt["status"] for attempt in delivery["attempts"]] == [204]
+
+
+def quant(world: World, admin: httpx.Client) -> httpx.Client:
+    """Somebody new."""
+    key = admin.post("/v1/api-keys", json={"name": f"Quant {new_id()}", "role": "quant"}).json()["key"]
+    return httpx.Client(base_url=world.platform.url, headers={"X-API-Key": key}, timeout=20)
+
+
+def delivered(ada: httpx.Client, path: str) -> list[dict[str, Any]]:
+    """What the log says has arrived."""
+    return [one for one in ada.get(path).json()["data"] if one["state"] == "delivered"]

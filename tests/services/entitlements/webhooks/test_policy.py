@@ -1,0 +1,83 @@
+"""When an attempt follows, when a webhook is given up, and which targets are never spoken to."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.entitlements.webhooks.policy import fault_of, is_hopeless, is_public, pause_after
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+HOUR = 3600
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1"])
+def test_what_is_out_there_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://example.com", None),
+        ("https://example.com:8443/a?b=c", None),
+        ("https://[2606:4700::1111]/", None),
+        ("http://example.com", "an https URL"),
+        ("ftp://example.com", "an https URL"),
+        ("example.com", "an https URL"),
+        ("https://", "a URL with a host, and without user, password or fragment"),
+        ("https://user@example.com", "a URL with a host, and without user, password or fragment"),
+        ("https://example.com/#x", "a URL with a host, and without user, password or fragment"),
+        ("https://example.com:0/", "a URL with a host, and without user, password or fragment"),
+        ("https://example.com:99999/", "a URL"),
+        ("https://[::1/", "a URL"),
+        ("https://localhost/", "a host on the open internet"),
+        ("https://printer/", "a host on the open internet"),
+        ("https://a.localhost./", "a host on the open internet"),
+        ("https://10.1.2.3/", "a host on the open internet"),
+        ("https://2130706433/", "a host on the open internet"),
+        ("https://0x7f.1/", "a host on the open internet"),
+        ("https://[::ffff:127.0.0.1]/", "a host on the open internet"),
+    ],
+)
+def test_a_target_is_looked_at_before_it_is_kept(url: str, fault: str | None) -> None:
+    assert fault_of(url, anywhere=False) == fault
+
+
+def test_in_development_any_target_will_do() -> None:
+    assert fault_of("http://127.0.0.1:8000/", anywhere=True) is None
+    assert fault_of("ftp://127.0.0.1/", anywhere=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds"),
+    [
+        (1, 5),
+        (2, 300),
+        (3, 1800),
+        (4, 2 * HOUR),
+        (5, 5 * HOUR),
+        (6, 10 * HOUR),
+        (7, 14 * HOUR),
+        (8, 20 * HOUR),
+        (9, 24 * HOUR),
+    ],
+)
+def test_each_pause_is_the_schedule_s_give_or_take_a_fifth(tries: int, seconds: int) -> None:
+    pauses = [pause_after(tries, chance=chance, asked=None) for chance in (0.0, 0.5, 1.0)]
+    assert pauses == [timedelta(seconds=seconds * factor) for factor in (0.8, 1.0, 1.2)]
+
+
+def test_ten_tries_are_all() -> None:
+    assert pause_after(10, chance=0.5, asked=10) is None
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 5), (1, 5), (120, 120), (10 * 24 * HOUR, 24 * HOUR)])
+def test_a_receiver_gets_the_time_it_asks_for_up_to_a_day(asked: float | None, seconds: int) -> None:
+    assert pause_after(1, chance=0.5, asked=asked) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("since", "hopeless"), [(None, False), (timedelta(days=5) - timedelta(seconds=1), False), (timedelta(days=5), True)]
+)
+def test_five_days_of_nothing_but_failures_are_enough(since: timedelta | None, hopeless: bool) -> None:
+    assert is_hopeless(None if since is None else NOW - since, NOW) is hopeless
