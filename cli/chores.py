@@ -206,7 +206,9 @@ def run_job_command(
             settings,
             name,
             date=meant,
-            progress=lambda text: progress.update(task, description=f"{name}: {text}"),
+            progress=lambda step, done=0, total=0: progress.update(
+                task, description=f"{name}: {step}", completed=done, total=total or None
+            ),
         )
     which = {"job": name} if meant is None else {"job": name, "day": meant.isoformat()}
     _show({**which, "partial": outcome.partial, "note": outcome.note, **outcome.counts}, as_json=as_json)

@@ -1,12 +1,14 @@
 """Scheduled work as rows: a run is one row per (job, slot), so that each slot is done once, whoever ticks."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from threading import Event as Flag
-from threading import Lock
-from typing import Any
+from threading import Lock, Thread
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -14,6 +16,7 @@ from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import Column, ColumnElement, MetaData, Table, Text, UniqueConstraint, Uuid, func, or_, select, update
 from sqlalchemy import types as t
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from shared.clock import Clock, DatabaseClock
@@ -24,10 +27,19 @@ from shared.settings import ServiceSettings
 logger = structlog.get_logger(__name__)
 CATCH_UP = 30
 FAR = timedelta(days=366)
-LEASE = timedelta(minutes=15)
+LEASE = timedelta(minutes=1)
+RENEW = 15.0
+LONGEST = 900.0
 LOOK_BACK = timedelta(days=31)
 MAX_ATTEMPTS = 30
-Progress = Callable[[str], None]
+
+
+class Progress(Protocol):
+    """Is told of every step of a run: what was done, and how many steps of how many, where that is known."""
+
+    def __call__(self, step: str, done: int = 0, total: int = 0, /) -> None:
+        """A step was made; may raise Interrupted."""
+        ...
 
 
 class Interrupted(Exception):
@@ -40,7 +52,7 @@ class Interrupted(Exception):
 def interrupted_by(stop: Flag) -> Progress:
     """A progress that ends the run at its next step once `stop` is set."""
 
-    def progress(_step: str) -> None:
+    def progress(_step: str, _done: int = 0, _total: int = 0, /) -> None:
         if stop.is_set():
             raise Interrupted
 
@@ -48,7 +60,7 @@ def interrupted_by(stop: Flag) -> Progress:
 
 
 class AlreadyRunning(Exception):
-    """This run is under way elsewhere; wait for it, or ask again when its lease of 15 minutes is over."""
+    """This run is under way elsewhere; wait for it. One whose process died can be run a minute later."""
 
     def __str__(self) -> str:
         return self.__doc__ or ""
@@ -97,7 +109,7 @@ class Chore:
 
 
 def job_runs_table(metadata: MetaData) -> Table:
-    """The service's runs: `due`, `running` under a lease, then `done`, `partial` or `failed`."""
+    """The service's runs: `due`, `running` under a lease (`due_at` is its end), then `done`, `partial` or `failed`."""
     return Table(
         "job_runs",
         metadata,
@@ -129,7 +141,16 @@ class Claim:
 class JobRuns:
     """The runs of a service's jobs, in its own schema."""
 
-    def __init__(self, database: Database, table: Table, jobs: tuple[Job, ...], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        jobs: tuple[Job, ...],
+        clock: Clock | None = None,
+        *,
+        renew: float = RENEW,
+    ) -> None:
+        self._renew = renew
         self._database = database
         self._table = table
         self._jobs = {job.name: job for job in jobs}
@@ -150,7 +171,9 @@ class JobRuns:
         planned = (table.c.job == job.name, table.c.requested_by.is_(None))
         first = session.execute(select(func.min(table.c.slot)).where(*planned)).scalar()
         if first is not None:
-            return list(job.slots(max(first, now - LOOK_BACK), now))
+            start = max(first, now - LOOK_BACK)
+            known = set(session.scalars(select(table.c.slot).where(table.c.job == job.name, table.c.slot > start)))
+            return [slot for slot in job.slots(start, now) if slot not in known]
         if job.from_start:
             return list(job.slots(now - timedelta(days=1), now))[-1:]
         return list(islice(job.slots(now, now + FAR), 1))
@@ -225,7 +248,8 @@ class JobRuns:
 
     def _attempt(self, claim: Claim) -> Outcome:
         try:
-            outcome = claim.job.run(claim.slot)
+            with self._renewed(claim):
+                outcome = claim.job.run(claim.slot)
         except Interrupted as error:
             self._finish(claim, "due", {}, str(error), counted=False)
             raise
@@ -234,6 +258,32 @@ class JobRuns:
             raise
         self._finish(claim, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
         return outcome
+
+    @contextmanager
+    def _renewed(self, claim: Claim) -> Iterator[None]:
+        """Lengthen the run's lease while the block runs, from a thread, so that it ends soon after its process does.
+
+        A run that hangs loses it after a quarter of an hour all the same.
+        """
+        over, until = Flag(), time.monotonic() + LONGEST
+
+        def renew() -> None:
+            while not over.wait(self._renew) and time.monotonic() < until:
+                with suppress(SQLAlchemyError), self._database.transaction() as session:
+                    lease = {"due_at": func.clock_timestamp() + LEASE}
+                    session.execute(update(self._table).where(*self._own(claim)).values(lease))
+
+        thread = Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _own(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
+        table = self._table
+        return table.c.id == claim.id, table.c.state == "running", table.c.attempts == claim.attempt
 
     def _finish(
         self,
@@ -253,9 +303,8 @@ class JobRuns:
         if not counted:
             again = {"due_at": now, "attempts": claim.attempt - 1}
         values = {"state": state, "finished_at": now, "counts": counts, "error": error, **again}
-        own = (table.c.id == claim.id, table.c.state == "running", table.c.attempts == claim.attempt)
         with self._database.transaction() as session:
-            session.execute(update(table).where(*own).values(values))
+            session.execute(update(table).where(*self._own(claim)).values(values))
 
 
 def at_rest(table: Table) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ class PricingSettings(ServiceSettings):
     catalog_url: str = Field(default="asgi://services.catalog.main", description="Where the catalog is.")
     coincap_url: str = Field(default="https://rest.coincap.io/v3", description="CoinCap v3.")
     coincap_api_key: str = Field(default="", description="CoinCap's key; without one the feeds bring the sample.")
+    coincap_credits: int = Field(default=4000, ge=0, description="CoinCap's credits that a month may cost.")
 
     @property
     def database(self) -> str:

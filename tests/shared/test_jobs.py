@@ -1,13 +1,14 @@
 """A run is done once, whoever ticks; what failed, was left or was interrupted is tried again later."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
 
 from shared.jobs import MAX_ATTEMPTS, AlreadyRunning, Interrupted, Job, JobRuns, Outcome, interrupted_by, request_run
-from tests.shared.ground import Ground, job_runs
+from tests.shared.ground import Ground, job_runs, until
 from tests.shared.work import DAILY, DUE_AGAIN, MOMENT, Hand, Work, days, job
 
 
@@ -38,6 +39,32 @@ def test_a_run_whose_process_was_killed_is_taken_up_when_its_lease_is_over(groun
     ground.sql(DUE_AGAIN)
     assert runs.run_due() == 1
     assert ground.sql("select state, attempts from ground.job_runs") == [("done", 2)]
+
+
+def test_a_run_under_way_keeps_its_lease_and_one_that_ended_does_not(ground: Ground) -> None:
+    lease = "select extract(epoch from due_at - clock_timestamp())::float from ground.job_runs"
+
+    def run(_slot: datetime) -> Outcome:
+        ground.sql("update ground.job_runs set due_at = clock_timestamp() + interval '1 second'")
+        assert until(lambda: 50 < float(ground.sql(lease)[0][0]) <= 60)
+        return Outcome()
+
+    runs = JobRuns(ground.database, job_runs, (job(run),), Hand(MOMENT), renew=0.05)
+    runs.ensure_due_runs()
+    assert runs.run_due() == 1
+    assert ground.sql("select state from ground.job_runs") == [("done",)]
+
+
+def test_a_lease_that_cannot_be_renewed_for_a_while_does_not_end_the_run(ground: Ground) -> None:
+    def run(_slot: datetime) -> Outcome:
+        ground.end_connections()
+        time.sleep(0.2)
+        return Outcome()
+
+    runs = JobRuns(ground.database, job_runs, (job(run),), Hand(MOMENT), renew=0.02)
+    runs.ensure_due_runs()
+    assert runs.run_due() == 1
+    assert ground.sql("select state from ground.job_runs") == [("done",)]
 
 
 def test_a_run_killed_in_its_last_attempt_has_failed_and_can_be_asked_for_again(ground: Ground) -> None:

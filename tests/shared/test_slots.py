@@ -1,5 +1,6 @@
 """Which slots a job has, which of them were missed, and that each is caught up once."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,15 +97,26 @@ def test_at_most_thirty_slots_are_caught_up_the_newest_of_them(ground: Ground) -
     assert work.slots[1:] == days(16, 45)
 
 
-def test_a_year_with_outages_does_each_slot_once(ground: Ground) -> None:
+def test_s4_a_year_with_thirty_outages_does_each_slot_once(ground: Ground) -> None:
     work, hand = Work(), Hand(MOMENT)
-    for step in range(60):  # a process of its own each time, away for up to eleven days
-        hand.at = MOMENT + timedelta(days=6 * step + step % 6)
+    chance = random.Random(20)  # noqa: S311 - the same outages every time
+    outages = sorted(chance.sample(range(1, 360), 30))
+    day = 0
+    while day < 365:  # one tick a day, by a process of its own after each outage of up to five days
         runs = JobRuns(ground.database, job_runs, (job(work),), hand)
-        runs.ensure_due_runs()
-        runs.run_due()
+        while day < 365:
+            hand.at = MOMENT + timedelta(days=day, seconds=chance.choice((0, 5, 3 * 3600, 14_399)))
+            runs.ensure_due_runs()
+            runs.run_due()
+            day += 1
+            if outages and day >= outages[0]:
+                day += chance.randint(1, 5)
+                del outages[0]
+                break
 
-    assert work.slots == days(0, 6 * 59 + 5)
+    assert outages == []
+    assert work.slots == days(0, (hand.at - MOMENT).days)
+    assert len(work.slots) >= 360
 
 
 def test_slots_that_were_missed_around_a_run_by_hand_are_caught_up_too(ground: Ground) -> None:

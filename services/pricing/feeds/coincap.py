@@ -10,12 +10,15 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from services.pricing.feeds import wire
-from services.pricing.feeds.connection import Connection
+from services.pricing.feeds.budget import cost
+from services.pricing.feeds.connection import Connection, Gate, Open
 from services.pricing.feeds.entities import History, MarketCap
 from services.pricing.feeds.errors import UnexpectedAnswer, UnknownAsset
 from services.pricing.feeds.source import period, require_window
 
 SLUGS_A_CALL = 100
+POINT_BYTES = 137  # of a history, with its supply
+ASSET_BYTES = 600
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Interval:
 
 # There is no month at CoinCap: its `m1` is one minute.
 INTERVALS = {
-    "1h": Interval("h1", timedelta(days=30), timedelta(days=730)),
+    "1h": Interval("h1", timedelta(days=30), timedelta(days=3650)),
     "1d": Interval("d1", timedelta(days=365), timedelta(days=3650)),
 }
 
@@ -37,7 +40,8 @@ INTERVALS = {
 class CoinCap:
     """The `Source` that is CoinCap v3; safe to share between threads, closed by `close` or as a context manager.
 
-    `now`, `sleep` and `timer` (monotonic seconds) are arguments so that tests need not wait.
+    `gate` is asked before every call and told after it; a `Ledger` is one, and then all is for one thread. `now`,
+    `sleep` and `timer` (monotonic seconds) are arguments so that tests need not wait.
     """
 
     name = "coincap"
@@ -47,12 +51,13 @@ class CoinCap:
         url: str,
         key: str,
         *,
+        gate: Gate | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now = now
-        self._connection = Connection(url, key, now=now, sleep=sleep, timer=timer)
+        self._connection = Connection(url, key, gate=gate or Open(), now=now, sleep=sleep, timer=timer)
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +74,7 @@ class CoinCap:
         return _interval(frequency).span
 
     def depth(self, frequency: str) -> timedelta:
-        """Two years of 1h, ten of 1d."""
+        """Ten years."""
         return _interval(frequency).depth
 
     def history(self, slug: str, frequency: str, *, start: datetime, end: datetime) -> History:
@@ -79,7 +84,9 @@ class CoinCap:
             return History([], [])
         page = self._page(period(frequency), start=start, end=end)
         asked = {"interval": _interval(frequency).word, **_window(page)}
-        return wire.history(self._connection.get(f"/assets/{quote(slug, safe='')}/history", asked), page)
+        expected = cost(POINT_BYTES * (1 + (end - start) // period(frequency)))
+        answer = self._connection.get(f"/assets/{quote(slug, safe='')}/history", asked, expected=expected)
+        return wire.history(answer, page)
 
     def market_caps(self, slugs: Sequence[str]) -> list[MarketCap]:
         """One snapshot, `observed_at` being when the answer came; null and unknown ones are left out."""
@@ -87,7 +94,8 @@ class CoinCap:
         for first in range(0, len(slugs), SLUGS_A_CALL):
             wanted = slugs[first : first + SLUGS_A_CALL]
             with contextlib.suppress(UnknownAsset):
-                items = _array(self._connection.get("/assets", {"ids": ",".join(wanted)}))
+                expected = cost(ASSET_BYTES * len(wanted))
+                items = _array(self._connection.get("/assets", {"ids": ",".join(wanted)}, expected=expected))
                 found += wire.market_caps(items, wanted=wanted, observed_at=self._now())
         return found
 
@@ -96,7 +104,9 @@ class CoinCap:
         if start >= end:
             return []
         page = self._page(wire.MILLISECOND, start=start, end=end)
-        answer = self._connection.get(f"/assets/{quote(slug, safe='')}/marketcap-history", _window(page))
+        expected = cost(POINT_BYTES * (1 + (end - start) // period("1d")))
+        path = f"/assets/{quote(slug, safe='')}/marketcap-history"
+        answer = self._connection.get(path, _window(page), expected=expected)
         return wire.market_cap_history(slug, _array(answer), page)
 
     def _page(self, grid: timedelta, *, start: datetime, end: datetime) -> wire.Page:

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from services.pricing.feeds import wire
 from services.pricing.feeds.errors import (
     CreditsExhausted,
+    RunOver,
     SourceError,
     SourceRefused,
     SourceRetired,
@@ -26,11 +27,34 @@ BACKOFF_LIMIT_SECONDS = 20.0
 RETRY_AFTER_LIMIT_SECONDS = 60.0
 TIMEOUTS = httpx.Timeout(10.0, connect=5.0)
 TOTAL_SECONDS = 30.0
+RUN_SECONDS = 600.0
 BODY_BYTES = 5_000_000
 
 
+class Gate(Protocol):
+    """Whom every call is asked of beforehand and told to afterwards."""
+
+    def enter(self, expected: int) -> None:
+        """Raises SourceError where the call, thought to cost so many credits, must not be made."""
+        ...
+
+    def leave(self, *, expected: int, size: int, failed: bool) -> None:
+        """The call has ended: how large its answer was, and whether the source failed."""
+        ...
+
+
+class Open:
+    """The gate that lets everything pass."""
+
+    def enter(self, expected: int) -> None:
+        """Nothing is asked."""
+
+    def leave(self, *, expected: int, size: int, failed: bool) -> None:
+        """Nothing is kept."""
+
+
 class Connection:
-    """GET with a key, tried at most five times and only while the source is unavailable.
+    """GET with a key, tried at most five times and only while the source is unavailable, for ten minutes in all.
 
     `now`, `sleep`, `timer` (monotonic seconds) and `chance` (a number in [0, 1)) are arguments so that tests need not
     wait. No error carries the key or the text of an answer. The total time is checked at every piece of the body.
@@ -41,15 +65,18 @@ class Connection:
         url: str,
         key: str,
         *,
+        gate: Gate,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
         timer: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.SystemRandom().random,
     ) -> None:
+        self._gate = gate
         self._now = now
         self._sleep = sleep
         self._timer = timer
         self._chance = chance
+        self._over = timer() + RUN_SECONDS
         self._client = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {_printable(key)}", "Accept": "application/json"},
@@ -61,45 +88,66 @@ class Connection:
         """Give the sockets back."""
         self._client.close()
 
-    def get(self, path: str, asked: dict[str, str]) -> Any:
-        """The answer's JSON, tried again with full jitter for as long as that may help."""
+    def get(self, path: str, asked: dict[str, str], *, expected: int = 1) -> Any:
+        """The answer's JSON, tried again with full jitter for as long as that may help.
+
+        `expected` is what it may cost, in credits; raises RunOver, and whatever the gate raises.
+        """
         for tried in range(TRIES):
             try:
-                return self._try(path, asked)
+                return self._try(path, asked, expected)
             except SourceUnavailable as failure:
                 if tried == TRIES - 1:
                     raise
-                wait = self._chance() * min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2**tried)
-                self._sleep(max(wait, min(failure.retry_after or 0.0, RETRY_AFTER_LIMIT_SECONDS)))
+                self._wait(tried, failure.retry_after or 0.0)
         raise AssertionError("the last try returns or raises")
 
-    def _try(self, path: str, asked: dict[str, str]) -> Any:
+    def _wait(self, tried: int, asked: float) -> None:
+        wait = self._chance() * min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2**tried)
+        self._sleep(max(wait, min(asked, RETRY_AFTER_LIMIT_SECONDS)))
+
+    def _try(self, path: str, asked: dict[str, str], expected: int) -> Any:
+        if self._timer() > self._over:
+            raise RunOver
+        self._gate.enter(expected)
+        body, failed = bytearray(), True
+        try:
+            answer = self._answer(path, asked, body)
+            failed = False
+        except SourceUnavailable:
+            raise
+        except SourceError:
+            failed = False  # it said no, so it is there
+            raise
+        finally:
+            self._gate.leave(expected=expected, size=len(body), failed=failed)
+        return answer
+
+    def _answer(self, path: str, asked: dict[str, str], body: bytearray) -> Any:
         deadline = self._timer() + TOTAL_SECONDS
         try:
             with self._client.stream("GET", path, params=asked) as response:
-                body = self._body(response, deadline)
+                self._read(response, body, deadline)
         except httpx.HTTPError as error:
             # Not chained: the text of a transport error is not ours to vouch for.
             raise SourceUnavailable(type(error).__name__) from None
         if response.status_code != 200:
-            raise self._failure(response, body)
-        answer = _json(body)
+            raise self._failure(response, bytes(body))
+        answer = _json(bytes(body))
         if answer is None:
             raise SourceUnavailable("200 without JSON")
         if _is_retired(answer):
             raise SourceRetired
         return answer
 
-    def _body(self, response: httpx.Response, deadline: float) -> bytes:
+    def _read(self, response: httpx.Response, body: bytearray, deadline: float) -> None:
         """All of the body, in time and in size, or an error."""
-        body = bytearray()
         for piece in response.iter_bytes():
             body += piece
             if len(body) > BODY_BYTES:
                 raise UnexpectedAnswer(f"more than {BODY_BYTES} bytes")
             if self._timer() > deadline:
                 raise SourceUnavailable(f"not complete within {TOTAL_SECONDS:.0f} s")
-        return bytes(body)
 
     def _failure(self, response: httpx.Response, body: bytes) -> SourceError:
         """The error that an answer other than 200 stands for."""

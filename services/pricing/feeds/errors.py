@@ -1,4 +1,4 @@
-"""Why a job cannot be run, and how a price source fails."""
+"""Why a job cannot be run, how a price source fails, and why it is not called at all."""
 
 from shared.errors import Problem
 
@@ -11,6 +11,8 @@ class JobNotFound(Problem):
 
 class SourceError(Exception):
     """The price source failed."""
+
+    ends_run = False  # whether asking for another series would fail in the same way
 
     def __init__(self, detail: str = "") -> None:
         message = self.__doc__ or type(self).__name__
@@ -28,13 +30,19 @@ class SourceUnavailable(SourceError):
 class SourceRefused(SourceError):
     """The price source refused the API key; check TICKGATE_COINCAP_API_KEY."""
 
+    ends_run = True
+
 
 class CreditsExhausted(SourceError):
     """The price source's credits for this month are used up; the key itself is good."""
 
+    ends_run = True
+
 
 class SourceRetired(SourceError):
     """This address of the price source was switched off; set TICKGATE_COINCAP_URL to https://rest.coincap.io/v3."""
+
+    ends_run = True
 
 
 class UnknownAsset(SourceError):
@@ -43,3 +51,29 @@ class UnknownAsset(SourceError):
 
 class UnexpectedAnswer(SourceError):
     """The price source answered in a way it never did; trying again would only cost credits."""
+
+
+class AnswerDrifted(SourceError):
+    """Nothing in the price source's answer could be trusted; all of it is in quarantine, and no price has changed."""
+
+
+class CircuitOpen(SourceError):
+    """The price source failed five times in a row, so it is left alone for a minute; then one call tries it."""
+
+    ends_run = True
+
+
+class BudgetSpent(SourceError):
+    """What is left of this month's credits is kept for the daily jobs; see TICKGATE_COINCAP_CREDITS."""
+
+    ends_run = True
+
+
+class RunOver(SourceError):
+    """The run has taken the ten minutes that a run may take; the next one goes on where it was."""
+
+    ends_run = True
+
+
+class FailedAlready(SourceError):
+    """The price source was asked since this run was due, and failed in a way that asking again does not mend."""

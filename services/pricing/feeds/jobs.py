@@ -1,7 +1,7 @@
 """The scheduled jobs of pricing, and one of them run by hand."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -9,11 +9,14 @@ from functools import partial
 from services.pricing.access.catalog import open_catalog
 from services.pricing.database import job_runs
 from services.pricing.feeds import policy
+from services.pricing.feeds.budget import allowance
 from services.pricing.feeds.coincap import CoinCap
+from services.pricing.feeds.ledger import Ledger
 from services.pricing.feeds.runs import slot_of
 from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
-from services.pricing.feeds.service import Feeds, silent
+from services.pricing.feeds.service import Feeds, Spending, free, silent
+from services.pricing.feeds.snapshots import Snapshots
 from services.pricing.feeds.source import Source
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
@@ -36,7 +39,7 @@ def run_job(
     settings: PricingSettings,
     name: str,
     date: dt.date | None = None,
-    progress: Callable[[str], None] = silent,
+    progress: Progress = silent,
 ) -> Outcome:
     """Run a job here and now, recorded like any other run.
 
@@ -48,30 +51,32 @@ def run_job(
         return JobRuns(database, job_runs, jobs(settings, progress)).run_now(name, slot)
 
 
-def _sync_prices(settings: PricingSettings, progress: Progress, _slot: datetime) -> Outcome:
-    with _open(settings, progress) as (service, wanted):
-        return service.sync_prices(wanted)
+def _sync_prices(settings: PricingSettings, progress: Progress, slot: datetime) -> Outcome:
+    with _open(settings) as (database, source, spending, wanted):
+        feeds = Feeds(database, source, clock=DatabaseClock(), progress=progress, spending=spending)
+        return feeds.sync_prices(wanted, slot)
 
 
 def _backfill_market_caps(settings: PricingSettings, progress: Progress, slot: datetime) -> Outcome:
-    with _open(settings, progress) as (service, wanted):
-        return service.backfill_market_caps(wanted, slot)
+    with _open(settings) as (database, source, spending, wanted):
+        snapshots = Snapshots(database, source, clock=DatabaseClock(), progress=progress, spending=spending)
+        return snapshots.backfill_market_caps(wanted, slot)
 
 
 @contextmanager
-def _open(settings: PricingSettings, progress: Progress) -> Iterator[tuple[Feeds, list[Feed]]]:
-    """The feeds over what the catalog offers now; everything is closed again at the end."""
+def _open(settings: PricingSettings) -> Iterator[tuple[Database, Source, Spending, list[Feed]]]:
+    """The database, the source, its account and what the catalog offers now; everything is closed again at the end.
+
+    CoinCap with its key; without one, the sample.
+    """
     with open_catalog(settings) as catalog:
         datasets = catalog.datasets()
-    with closing(Database(settings.database, pool_size=2)) as database, _source(settings) as source:
-        yield Feeds(database, source, clock=DatabaseClock(), progress=progress), policy.feeds(datasets, source.name)
-
-
-@contextmanager
-def _source(settings: PricingSettings) -> Iterator[Source]:
-    """CoinCap with its key; without one, the sample."""
-    if not settings.coincap_api_key:
-        yield SampleSource()
-        return
-    with CoinCap(settings.coincap_url, settings.coincap_api_key) as coincap:
-        yield coincap
+    with closing(Database(settings.database, pool_size=2)) as database:
+        if not settings.coincap_api_key:
+            yield database, SampleSource(), free, policy.feeds(datasets, SampleSource.name)
+            return
+        wanted = policy.feeds(datasets, CoinCap.name)
+        budget = allowance(settings.coincap_credits, wanted)
+        ledger = Ledger(database, CoinCap.name, budget, clock=DatabaseClock())
+        with CoinCap(settings.coincap_url, settings.coincap_api_key, gate=ledger) as coincap:
+            yield database, coincap, ledger.spending, wanted

@@ -1,16 +1,22 @@
-"""Reads and asks for runs of the jobs."""
+"""Reads and asks for runs of the jobs, and keeps how far the feeds are, what they distrust and what they cost."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, select, tuple_, update
+from sqlalchemy import RowMapping, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlmodel import col
 
 from services.pricing.database import job_runs
+from services.pricing.feeds.entities import Position, Quarantined, Rejected, Sample, Suspect, Upstream
 from shared.jobs import at_rest, request_run
 
+KEPT = timedelta(days=90)
+A_PAGE = 100
 NOT_RUN_YET: dict[str, Any] = {"started_at": None, "finished_at": None, "counts": {}, "error": None}
 
 
@@ -36,3 +42,83 @@ class RunRepository:
         again: dict[str, Any] = {"state": "due", "attempts": 0, "due_at": func.clock_timestamp(), **NOT_RUN_YET}
         self._session.execute(update(job_runs).where(job_runs.c.id == run_id, at_rest(job_runs)).values(again))
         return self._session.execute(select(job_runs).where(job_runs.c.id == run_id)).mappings().one()
+
+
+class FeedRepository:
+    """One series' position, suspects and quarantine, in one transaction."""
+
+    def __init__(self, session: Session, dataset: str, frequency: str) -> None:
+        self._session = session
+        self._dataset = dataset
+        self._frequency = frequency
+
+    def position(self, source: str) -> Position | None:
+        """How far this source was asked; what another one was asked for says nothing of it."""
+        found = self._session.get(Position, (self._dataset, self._frequency), populate_existing=True)
+        return found if found and found.source == source else None
+
+    def keep(self, position: Position) -> None:
+        """Write the position, over whatever stands there."""
+        new = insert(Position).values(position.model_dump())
+        changed = {name: new.excluded[name] for name in position.model_dump() if name not in ("dataset", "frequency")}
+        self._session.execute(new.on_conflict_do_update(index_elements=["dataset", "frequency"], set_=changed))
+
+    def suspects(self, *, start: datetime, end: datetime) -> Mapping[datetime, Suspect]:
+        """What was suspect in [start, end), by its time."""
+        query = select(Suspect).where(*self._of(Suspect), col(Suspect.timestamp) >= start)
+        return {row.timestamp: row for row in self._session.scalars(query.where(col(Suspect.timestamp) < end))}
+
+    def suspect(self, suspects: Iterable[tuple[Sample, int]], *, seen_at: datetime) -> None:
+        """Keep suspect prices, each with how often it was looked at."""
+        for sample, looks in suspects:
+            row = Suspect(
+                dataset=self._dataset,
+                frequency=self._frequency,
+                timestamp=sample.timestamp,
+                price_usd=sample.price,
+                looks=looks,
+                seen_at=seen_at,
+            )
+            new = insert(Suspect).values(row.model_dump())
+            changed = {name: new.excluded[name] for name in ("price_usd", "looks", "seen_at")}
+            key = ["dataset", "frequency", "timestamp"]
+            self._session.execute(new.on_conflict_do_update(index_elements=key, set_=changed))
+
+    def clear(self, trusted: Iterable[datetime]) -> None:
+        """What was suspect at these times is so no longer."""
+        which = (*self._of(Suspect), col(Suspect.timestamp).in_(list(trusted)))
+        self._session.execute(delete(Suspect).where(*which))
+
+    def quarantine(self, rejected: Sequence[Rejected], *, source: str, seen_at: datetime) -> int:
+        """Keep what was rejected, the first hundred of a page, for 90 days; how much of it is new."""
+        self._session.execute(delete(Quarantined).where(col(Quarantined.last_seen_at) < seen_at - KEPT))
+        times = [self._quarantined(item, source, seen_at) for item in dict.fromkeys(rejected[:A_PAGE])]
+        return times.count(1)
+
+    def _quarantined(self, item: Rejected, source: str, seen_at: datetime) -> int:
+        row = Quarantined(
+            dataset=self._dataset,
+            frequency=self._frequency,
+            digest=sha256(f"{source}\n{item.reason}\n{item.raw}".encode()).hexdigest(),
+            source=source,
+            reason=item.reason,
+            raw=item.raw,
+            times=1,
+            first_seen_at=seen_at,
+            last_seen_at=seen_at,
+        )
+        again = {"times": Quarantined.times + 1, "last_seen_at": seen_at}
+        new = insert(Quarantined).values(row.model_dump())
+        new = new.on_conflict_do_update(index_elements=["dataset", "frequency", "digest"], set_=again)
+        return self._session.scalars(new.returning(col(Quarantined.times))).one()
+
+    def _of(self, table: type[Suspect]) -> tuple[Any, ...]:
+        return col(table.dataset) == self._dataset, col(table.frequency) == self._frequency
+
+
+def lock_account(session: Session, source: str, now: datetime) -> Upstream:
+    """A source's account, made where there is none, held until the transaction ends."""
+    start = Upstream(source=source, month=now.date(), credits=0, minute=now, calls=0, failures=0, open_until=None)
+    session.execute(insert(Upstream).values(start.model_dump()).on_conflict_do_nothing())
+    held = select(Upstream).where(col(Upstream.source) == source).with_for_update()
+    return session.scalars(held.execution_options(populate_existing=True)).one()

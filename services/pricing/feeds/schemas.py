@@ -1,12 +1,17 @@
 """Jobs on the wire, and what feeds are told to bring."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from services.pricing.feeds.entities import Sample
+from services.pricing.feeds.errors import SourceError
+from services.pricing.prices.schemas import Counts
+from shared.jobs import Outcome
 from shared.pagination import Page
 from shared.wire import Day, Input, Output
 
@@ -20,6 +25,50 @@ class Feed:
     dataset: str
     slug: str
     frequencies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a source was asked for, and when: the bars of a series in [start, end)."""
+
+    feed: Feed
+    frequency: str
+    start: dt.datetime
+    end: dt.datetime
+    seen_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of an answer, by count, and how much of it was distrusted for the first time."""
+
+    counts: Counts
+    fresh: int
+
+
+@dataclass
+class Tally:
+    """What a run did so far, and what went wrong in it."""
+
+    counts: Counter[str]
+    notes: list[str] = field(default_factory=list)
+
+    def failed(self, error: SourceError, name: str | None = None) -> None:
+        """Count and note a failure, of one series or of all."""
+        self.counts["failed"] += 1
+        self.notes.append(f"{name}: {error}" if name else str(error))
+
+    def outcome(self, *, partial: bool) -> Outcome:
+        """The run's outcome."""
+        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What of a batch is trusted, ascending, and what is suspect, with how often it was looked at."""
+
+    trusted: list[Sample]
+    suspects: list[tuple[Sample, int]]
 
 
 class JobQuery(Page):

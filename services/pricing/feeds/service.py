@@ -1,146 +1,218 @@
-"""What feeds do: bring in the prices that are missing, and the market capitalisations of a day."""
+"""What feeds do for prices: bring in what is new, then the history that is missing, newest first."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 import structlog
 
 from services.pricing.feeds import policy
-from services.pricing.feeds.entities import MarketCap
-from services.pricing.feeds.errors import SourceError
-from services.pricing.feeds.schemas import Feed
+from services.pricing.feeds.budget import Purpose
+from services.pricing.feeds.entities import Position
+from services.pricing.feeds.errors import AnswerDrifted, BudgetSpent, FailedAlready, SourceError, SourceUnavailable
+from services.pricing.feeds.intake import Intake
+from services.pricing.feeds.repository import FeedRepository
+from services.pricing.feeds.schemas import Asked, Feed, Tally
 from services.pricing.feeds.source import Source
-from services.pricing.market_caps.policy import OBSERVED, SAMPLE, VENDOR_HISTORY, is_better
-from services.pricing.market_caps.service import MarketCapService
 from services.pricing.prices.errors import SeriesHasOtherSource
-from services.pricing.prices.schemas import Counts
 from services.pricing.prices.service import PriceService
 from shared.clock import Clock
 from shared.database import Database
 from shared.jobs import Outcome, Progress
 
 logger = structlog.get_logger(__name__)
-SYNC_COUNTS = ("series", "inserted", "revised", "unchanged", "rejected", "skipped", "failed")
-CAP_COUNTS = ("written", "held", "missing")
+COUNTS = ("series", "inserted", "revised", "unchanged", "suspect", "rejected", "skipped", "failed")
+Spending = Callable[[Purpose], AbstractContextManager[None]]
 
 
-def silent(_text: str) -> None:
+def silent(_step: str, _done: int = 0, _total: int = 0, /) -> None:
     """Progress that nobody watches."""
 
 
+def free(_purpose: Purpose) -> AbstractContextManager[None]:
+    """The spending of a source that costs nothing."""
+    return nullcontext()
+
+
 @dataclass
-class Tally:
-    """What a run did so far, and what went wrong in it."""
+class Series:
+    """One series that a run brings: `held` when it is to be looked at again before it goes on."""
 
-    counts: Counter[str]
-    notes: list[str] = field(default_factory=list)
+    feed: Feed
+    frequency: str
+    position: Position
+    last: datetime | None
+    held: bool = False
 
-    def outcome(self, *, partial: bool) -> Outcome:
-        """The run's outcome."""
-        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None)
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.feed.dataset} {self.frequency}"
 
 
 class Feeds:
-    """A source and the database it fills; every chunk is a transaction of its own, so a killed run goes on."""
+    """A source and the database it fills.
 
-    def __init__(self, database: Database, source: Source, *, clock: Clock, progress: Progress = silent) -> None:
+    Every chunk is a transaction of its own, with the position in it, so a killed run goes on where it was.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        source: Source,
+        *,
+        clock: Clock,
+        progress: Progress = silent,
+        spending: Spending = free,
+    ) -> None:
         self._database = database
         self._source = source
         self._clock = clock
         self._progress = progress
+        self._spending = spending
 
-    def sync_prices(self, feeds: Iterable[Feed]) -> Outcome:
-        """Load what is missing of every series, oldest first; a source's failure leaves the other series alone."""
-        tally = Tally(Counter(dict.fromkeys(SYNC_COUNTS, 0)))
+    def sync_prices(self, feeds: Iterable[Feed], slot: datetime | None = None) -> Outcome:
+        """What is new in every series, unless it was asked for since the slot; then missing history, newest first.
+
+        A failure leaves the other series alone, unless it would be theirs too. History waits for next month's credits
+        where this month's are kept for the daily jobs.
+        """
+        tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
+        slot = slot or self._now()
+        try:
+            series = self._begun(feeds, slot, tally)
+            with self._spending(Purpose.SYNC):
+                self._catch_up(series, slot, tally)
+            self._fill(series, tally)
+        except SourceError as error:
+            tally.failed(error)
+        return tally.outcome(partial=tally.counts["failed"] > 0)
+
+    def _begun(self, feeds: Iterable[Feed], slot: datetime, tally: Tally) -> list[Series]:
+        """The series to bring, those first that were not tried for longest."""
+        found = []
         for feed in feeds:
             for frequency in feed.frequencies:
                 tally.counts["series"] += 1
-                self._sync(feed, frequency, tally)
-        return tally.outcome(partial=tally.counts["failed"] > 0)
+                try:
+                    one = self._series(feed, frequency)
+                except SeriesHasOtherSource:
+                    tally.counts["skipped"] += 1
+                    continue
+                if one.position.failed_at is not None and one.position.failed_at >= slot:
+                    tally.failed(FailedAlready(), one.name)
+                else:
+                    found.append(one)
+        return sorted(found, key=lambda one: one.position.tried_at)
 
-    def _sync(self, feed: Feed, frequency: str, tally: Tally) -> None:
+    def _series(self, feed: Feed, frequency: str) -> Series:
+        """How far the series is: as was kept, else as its prices tell, else nowhere."""
+        with self._database.transaction() as session:
+            extent = PriceService(session, self._clock).extent(feed.dataset, frequency, self._source.name)
+            position = FeedRepository(session, feed.dataset, frequency).position(self._source.name)
+            until = policy.askable_until(frequency, self._clock.now(session))
+        if position is None:
+            position = Position(
+                dataset=feed.dataset,
+                frequency=frequency,
+                source=self._source.name,
+                asked_from=extent.first if extent else until,
+                asked_until=extent.last_final if extent else until,
+                tried_at=policy.EPOCH,
+            )
+        return Series(feed, frequency, position, extent.last_final if extent else None)
+
+    def _catch_up(self, series: Iterable[Series], slot: datetime, tally: Tally) -> None:
+        for one in series:
+            if one.position.asked_at is None or one.position.asked_at < slot:
+                self._guarded(one, tally, partial(self._extend, one, tally))
+
+    def _extend(self, one: Series, tally: Tally) -> None:
+        """Ask from the last final bar on, oldest first; a day that is here and final is not asked for again."""
+        now, position, span = self._now(), one.position, self._source.span(one.frequency)
+        until = policy.askable_until(one.frequency, now)
+        start = policy.resumed(position.asked_until, one.last, span)
+        untouched = position.asked_at is None and position.asked_from == position.asked_until
+        nothing_new = untouched or (one.frequency == "1d" and start == one.last == until - policy.DAY)
+        windows = [] if nothing_new else list(policy.windows(start, until, span))
+        for number, (since, to) in enumerate(windows, 1):
+            self._load(one, since, to, tally)
+            self._progress(f"{one.name}, new", number, len(windows))
+            if one.held:
+                return
+        position.asked_at = now
+        self._keep(one)
+
+    def _fill(self, series: Iterable[Series], tally: Tally) -> None:
+        """Chunk by chunk backwards, always of the series whose history is known least far back."""
+        now, done = self._now(), 0
+        todo = [one for one in series if not one.held and self._missing(one, now)]
+        total = sum(self._missing(one, now) for one in todo)
         try:
-            self._load_missing(feed, frequency, tally.counts)
+            with self._spending(Purpose.BACKFILL):
+                while todo:
+                    one = max(todo, key=lambda one: one.position.asked_from)
+                    since = self._fill_one(one, now, tally)
+                    done += 1
+                    self._progress(f"{one.name}, back to {since:%Y-%m-%d}", done, total)
+                    todo = [one for one in todo if not one.held and self._missing(one, now)]
+        except BudgetSpent as error:
+            tally.notes.append(f"older history waits: {error}")
+
+    def _fill_one(self, one: Series, now: datetime, tally: Tally) -> datetime:
+        until = one.position.asked_from
+        floor = now - self._source.depth(one.frequency)
+        since = max(floor, until - self._source.span(one.frequency))
+        self._guarded(one, tally, partial(self._load, one, since, until, tally))
+        return since
+
+    def _missing(self, one: Series, now: datetime) -> int:
+        """How many chunks of history are not asked for yet."""
+        left = one.position.asked_from - (now - self._source.depth(one.frequency))
+        return max(0, -(-left // self._source.span(one.frequency)))
+
+    def _guarded(self, one: Series, tally: Tally, act: Callable[[], None]) -> None:
+        """Do something for a series; a failure of it alone is noted, and the series left for this run."""
+        one.position.tried_at = self._now()
+        try:
+            act()
         except SeriesHasOtherSource:
             tally.counts["skipped"] += 1
+            one.held = True
         except SourceError as error:
-            logger.warning("source failed", dataset=feed.dataset, frequency=frequency, error=str(error))
-            tally.counts["failed"] += 1
-            tally.notes.append(f"{feed.dataset} {frequency}: {error}")
+            if error.ends_run:
+                raise
+            logger.warning("source failed", dataset=one.feed.dataset, frequency=one.frequency, error=str(error))
+            one.held = True
+            one.position.failed_at = None if isinstance(error, SourceUnavailable) else one.position.tried_at
+            self._keep(one)
+            tally.failed(error, one.name)
 
-    def _load_missing(self, feed: Feed, frequency: str, counts: Counter[str]) -> None:
-        with self._database.transaction() as session:
-            now = self._clock.now(session)
-            last = PriceService(session, self._clock).resume(feed.dataset, frequency, self._source.name)
-        start = last or now - self._source.depth(frequency)
-        windows = list(policy.windows(start, now, self._source.span(frequency)))
-        for number, (since, until) in enumerate(windows, 1):
-            counts.update(self._load(feed, frequency, since, until))
-            self._progress(f"{feed.dataset} {frequency}, {number} of {len(windows)}")
-
-    def _load(self, feed: Feed, frequency: str, since: datetime, until: datetime) -> Counts:
+    def _load(self, one: Series, since: datetime, until: datetime, tally: Tally) -> None:
+        """Ask for one window and store what can be trusted of it; raises AnswerDrifted when nothing can."""
         # a bar is final only if its period was over when the source was asked, not when its answer was stored
         seen_at = self._now()
-        history = self._source.history(feed.slug, frequency, start=since, end=until)
+        history = self._source.history(one.feed.slug, one.frequency, start=since, end=until)
+        drifted = bool(history.rejected) and not history.samples
+        asked = Asked(one.feed, one.frequency, since, until, seen_at)
         with self._database.transaction() as session:
-            prices = PriceService(session, self._clock)
-            stored = prices.load(feed.dataset, frequency, self._source.name, history.samples, seen_at=seen_at)
-        return {**stored, "rejected": len(history.rejected)}
+            taken = Intake(session, self._clock, self._source.name).take(asked, history)
+            one.held = drifted or taken.fresh > 0
+            if not drifted:
+                one.position.failed_at = None
+                policy.move(one.position, since, until, held=one.held)
+            FeedRepository(session, one.feed.dataset, one.frequency).keep(one.position)
+        tally.counts.update(taken.counts)
+        if drifted:
+            logger.error("answer drifted", dataset=one.feed.dataset, frequency=one.frequency)
+            raise AnswerDrifted(history.rejected[0].reason)
 
-    def backfill_market_caps(self, feeds: Sequence[Feed], slot: datetime) -> Outcome:
-        """Record the slot's day for every dataset that lacks it: live if it is today, else from the source's history.
-
-        Today's value never goes into another day; where there is none, there is no row, and the run is partial.
-        """
-        tally = Tally(Counter(dict.fromkeys(CAP_COUNTS, 0)))
-        live = slot.date() == self._now().date()
-        provenance = SAMPLE if self._source.name == SAMPLE else OBSERVED if live else VENDOR_HISTORY
-        wanted = self._lacking(feeds, slot.date(), provenance)
-        tally.counts["held"] = len(feeds) - len(wanted)
-        found = self._observed(wanted, slot, tally) if live else self._remembered(wanted, slot, tally)
-        for number, feed in enumerate(wanted, 1):
-            self._record(feed, slot.date(), found.get(feed.slug), provenance, tally.counts)
-            self._progress(f"{feed.dataset} {slot.date()}, {number} of {len(wanted)}")
-        return tally.outcome(partial=tally.counts["missing"] > 0)
-
-    def _lacking(self, feeds: Sequence[Feed], day: date, provenance: str) -> list[Feed]:
+    def _keep(self, one: Series) -> None:
         with self._database.transaction() as session:
-            held = MarketCapService(session, self._clock).held(day)
-        return [feed for feed in feeds if is_better(provenance, held.get(feed.dataset))]
-
-    def _observed(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> dict[str, MarketCap]:
-        if not feeds:
-            return {}
-        try:
-            caps = self._source.market_caps([feed.slug for feed in feeds])
-        except SourceError as error:
-            tally.notes.append(str(error))
-            return {}
-        return {cap.slug: cap for cap in caps if cap.observed_at.date() == slot.date()}
-
-    def _remembered(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> dict[str, MarketCap]:
-        start, end = policy.day_of(slot.date())
-        found = {}
-        for feed in feeds:
-            try:
-                cap = policy.nearest(self._source.market_cap_history(feed.slug, start=start, end=end), slot)
-            except SourceError as error:
-                tally.notes.append(f"{feed.dataset}: {error}")
-                continue
-            if cap is not None:
-                found[feed.slug] = cap
-        return found
-
-    def _record(self, feed: Feed, day: date, cap: MarketCap | None, provenance: str, counts: Counter[str]) -> None:
-        if cap is None:
-            counts["missing"] += 1
-            return
-        with self._database.transaction() as session:
-            caps = MarketCapService(session, self._clock)
-            written = caps.record(feed.dataset, day, cap.market_cap, observed_at=cap.observed_at, provenance=provenance)
-        counts["written" if written else "held"] += 1
+            FeedRepository(session, one.feed.dataset, one.frequency).keep(one.position)
 
     def _now(self) -> datetime:
         with self._database.transaction() as session:

@@ -25,3 +25,17 @@ class MarketCap(Base, table=True):
     observed_at: dt.datetime = Field(sa_type=UtcDateTime)
     provenance: str
     recorded_at: dt.datetime = Field(sa_type=UtcDateTime)
+
+
+class MarketCapRevision(Base, table=True):
+    """What a day's market capitalisation was until a better provenance took its place at `superseded_at`."""
+
+    __tablename__ = "market_cap_revisions"
+
+    dataset: str = Field(primary_key=True)
+    date: dt.date = Field(primary_key=True)
+    superseded_at: dt.datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    market_cap_usd: Decimal = Field(sa_type=Numeric)
+    observed_at: dt.datetime = Field(sa_type=UtcDateTime)
+    provenance: str
+    recorded_at: dt.datetime = Field(sa_type=UtcDateTime)

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, time
 SAMPLE = "sample"
 OBSERVED = "observed"
 VENDOR_HISTORY = "vendor-history"
-RANKS = {SAMPLE: 0, "derived": 1, VENDOR_HISTORY: 2, OBSERVED: 3}
+DERIVED = "derived"
+RANKS = {SAMPLE: 0, DERIVED: 1, VENDOR_HISTORY: 2, OBSERVED: 3}
 
 
 def is_better(offered: str, stored: str | None) -> bool:

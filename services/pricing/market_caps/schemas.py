@@ -1,12 +1,25 @@
 """Market capitalisations on the wire."""
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import Field, field_serializer
 
 from services.pricing.prices.schemas import Range
 from shared.wire import Output
+
+
+@dataclass(frozen=True)
+class DayCap:
+    """A day's market capitalisation in USD, and the moment it is of."""
+
+    market_cap: Decimal
+    observed_at: dt.datetime
+
+
+DayCaps = Mapping[dt.date, DayCap]
 
 
 class MarketCapQuery(Range):
@@ -25,7 +38,10 @@ class MarketCapOut(Output):
     market_cap_usd: Decimal = Field(description="As the source gave it.", examples=["1394938121675.859863281250000000"])
     observed_at: dt.datetime = Field(description="The moment it is of.", examples=["2026-01-31T20:00:01Z"])
     provenance: str = Field(
-        description="`observed` live; `vendor-history`: of a day that was missed; `sample`: generated.",
+        description=(
+            "`observed` live; `vendor-history`: of a day that was missed, by the source's own history; `derived`: an "
+            "hour's price times its supply; `sample`: generated."
+        ),
         examples=["observed"],
     )
 

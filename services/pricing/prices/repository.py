@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from services.pricing.prices import statements
 from services.pricing.prices.entities import Price, PriceRevision, Series
-from services.pricing.prices.schemas import Chunk, Format, Sample, Window
+from services.pricing.prices.schemas import Chunk, Format, Known, Sample, Window
 
 STORED = {"1h": "1h", "1d": "1d", "1mo": "1d"}
 PERIODS = {"1h": "1 hour", "1d": "1 day", "1mo": "1 month"}
@@ -67,6 +67,21 @@ class PriceRepository:
             text(statements.LAST_FINAL), _parameters(dataset, frequency)
         ).scalar()
         return found
+
+    def first(self, dataset: str, frequency: str) -> datetime | None:
+        """The start of the first bar."""
+        which = (col(Price.dataset) == dataset, col(Price.frequency) == frequency)
+        return self._session.scalars(select(func.min(col(Price.timestamp))).where(*which)).one()
+
+    def known(self, dataset: str, frequency: str, *, start: datetime, end: datetime) -> Known:
+        """The prices in [start, end), the last before and the first after."""
+        of = (col(Price.dataset) == dataset, col(Price.frequency) == frequency)
+        at, price = col(Price.timestamp), col(Price.price_usd)
+        held = self._session.execute(select(at, price).where(*of, at >= start, at < end))
+        before = select(price).where(*of, at < start).order_by(at.desc()).limit(1)
+        after = select(price).where(*of, at >= end).order_by(at).limit(1)
+        found = {row.timestamp: row.price_usd for row in held}
+        return Known(found, self._session.scalars(before).first(), self._session.scalars(after).first())
 
     def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
         """The first `limit` bars of a window, rendered by Postgres."""

@@ -40,6 +40,23 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is stored of a source around a window: the prices held in it, the last before it and the first after it."""
+
+    held: Mapping[datetime, Decimal]
+    before: Decimal | None
+    after: Decimal | None
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What is stored of a series: its first bar, and its last one that is final."""
+
+    first: datetime
+    last_final: datetime
+
+
+@dataclass(frozen=True)
 class Chunk:
     """Bars of a window, rendered: the first ones, up to `last`; whether more follow; and whose prices they are."""
 

@@ -8,10 +8,21 @@ from sqlalchemy.orm import Session
 from services.pricing.prices import policy
 from services.pricing.prices.errors import SeriesHasOtherSource
 from services.pricing.prices.repository import PriceRepository
-from services.pricing.prices.schemas import Chunk, Counts, Coverage, Format, Gap, Sample, Window
+from services.pricing.prices.schemas import (
+    Chunk,
+    Counts,
+    Coverage,
+    Extent,
+    Format,
+    Gap,
+    Known,
+    Sample,
+    Window,
+)
 from shared.clock import Clock
 
 NOTHING: Counts = {"inserted": 0, "revised": 0, "unchanged": 0}
+NOTHING_KNOWN = Known({}, None, None)
 
 
 class PriceService:
@@ -52,13 +63,21 @@ class PriceService:
             self._prices.change_series(dataset, frequency, source=source, now=now)
         return counts
 
-    def resume(self, dataset: str, frequency: str, source: str) -> datetime | None:
-        """The last final bar that this source brought, if any; raises SeriesHasOtherSource like `load`."""
+    def extent(self, dataset: str, frequency: str, source: str) -> Extent | None:
+        """What this source brought of the series, if anything; raises SeriesHasOtherSource like `load`."""
         series = self._prices.find_series(dataset, frequency)
         stored = series.source if series else None
         if _admit(dataset, frequency, stored=stored, offered=source) == "replace":
             return None
-        return self._prices.last_final(dataset, frequency)
+        first = self._prices.first(dataset, frequency)
+        return Extent(first, self._prices.last_final(dataset, frequency) or first) if first else None
+
+    def known(self, dataset: str, frequency: str, source: str, *, start: datetime, end: datetime) -> Known:
+        """What this source brought in and around [start, end)."""
+        series = self._prices.find_series(dataset, frequency)
+        if series is None or series.source != source:
+            return NOTHING_KNOWN
+        return self._prices.known(dataset, frequency, start=start, end=end)
 
     def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
         """The first `limit` bars of a window, rendered."""

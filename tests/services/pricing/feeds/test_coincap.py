@@ -336,7 +336,7 @@ def test_windows_wider_than_the_span_cost_no_call(coincap: CoinCap, upstream: St
         coincap.history("bitcoin", "1mo", start=NOW, end=NOW)
     assert coincap.history("bitcoin", "1h", start=NOW, end=NOW).samples == []
     assert upstream.calls.total() == 2
-    assert (coincap.depth("1h"), coincap.depth("1d")) == (timedelta(days=730), timedelta(days=3650))
+    assert (coincap.depth("1h"), coincap.depth("1d")) == (timedelta(days=3650), timedelta(days=3650))
 
 
 def test_market_caps_are_one_call_and_leave_out_the_unknown(coincap: CoinCap, upstream: StandinCoinCap) -> None:

@@ -1,9 +1,9 @@
-"""The feeds against a CoinCap over a real socket: what they bring, where they go on, and what a fault leaves alone."""
+"""The feeds of prices against a CoinCap over a real socket: what they bring, in which order, and where they go on."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -12,156 +12,180 @@ from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.service import Feeds
 from services.pricing.feeds.source import Source
-from services.pricing.market_caps.service import MarketCapService
-from services.pricing.prices.policy import EARLIEST, LATEST
-from services.pricing.prices.schemas import Window
 from services.pricing.prices.service import PriceService
 from shared.database import Database
 from tests.services.pricing.conftest import DAY, HOUR, FixedClock
-from tests.standins.coincap import StandinCoinCap, point
+from tests.services.pricing.feeds.conftest import BTC, ETH, NOTHING, NOW, World
+from tests.standins.coincap import StandinCoinCap, milliseconds, point
 
-NOW = datetime(2025, 6, 10, 9, 30, tzinfo=UTC)
-SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
-BTC = Feed("BTC", "bitcoin", ("1h", "1d"))
-ETH = Feed("ETH", "ethereum", ("1d",))
-NOTHING = {"series": 0, "inserted": 0, "revised": 0, "unchanged": 0, "rejected": 0, "skipped": 0, "failed": 0}
+BTC_1H = Feed("BTC", "bitcoin", ("1h",))
+TEN_YEARS = 122  # in windows of 30 days
 
 
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock(NOW)
+class Killed(BaseException):
+    """What kill -9 looks like from inside."""
 
 
-@pytest.fixture
-def upstream(clock: FixedClock) -> Iterator[StandinCoinCap]:
-    with StandinCoinCap(now=lambda: clock.at) as standin:
-        hours = [point(NOW.replace(minute=0) - n * HOUR, f"{1000 - n}.50") for n in range(-5, 1000)]
-        days = [point(NOW.replace(hour=0, minute=0) - n * DAY, f"{500 - n}.0") for n in range(-5, 400)]
-        standin.give_history("bitcoin", "h1", hours[::-1])
-        standin.give_history("bitcoin", "d1", days[::-1])
-        standin.give_history("ethereum", "d1", days[::-1])
-        yield standin
-
-
-@pytest.fixture
-def coincap(upstream: StandinCoinCap, clock: FixedClock) -> Iterator[CoinCap]:
-    with CoinCap(upstream.url, upstream.key, now=lambda: clock.at, sleep=lambda _: None) as client:
-        yield client
-
-
-@pytest.fixture
-def feeds_of(database: Database, clock: FixedClock) -> Callable[[Source], Feeds]:
-    return lambda source: Feeds(database, source, clock=clock)
-
-
-@pytest.fixture
-def feeds(feeds_of: Callable[[Source], Feeds], coincap: CoinCap) -> Feeds:
-    return feeds_of(coincap)
-
-
-@contextmanager
-def reading(database: Database) -> Iterator[PriceService]:
-    with database.transaction() as session:
-        yield PriceService(session, FixedClock(NOW))
-
-
-def stored(database: Database, dataset: str, frequency: str) -> list[list[str]]:
-    with reading(database) as prices:
-        chunk = prices.read(Window(dataset, frequency, EARLIEST, LATEST), format_="csv", limit=10_000)
-    return [line.split(",") for line in chunk.body.splitlines()]
-
-
-def test_the_first_sync_loads_all_there_is(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    outcome = feeds.sync_prices([BTC, ETH])
+def test_the_first_sync_loads_all_there_is(world: World) -> None:
+    outcome = world.sync(BTC, ETH)
     assert outcome.counts == {**NOTHING, "series": 3, "inserted": 1000 + 399 + 399}
     assert (outcome.partial, outcome.note) == (False, None)
-    hours = stored(database, "BTC", "1h")
-    assert hours[-2:] == [["2025-06-10T08:00:00Z", "999.50", "true"], ["2025-06-10T09:00:00Z", "1000.50", "false"]]
-    assert stored(database, "BTC", "1d")[-1] == ["2025-06-09T00:00:00Z", "499.0", "true"]
-    assert upstream.calls["/assets/bitcoin/history"] == 25 + 10
-
-
-def test_the_next_sync_asks_only_for_what_is_missing(
-    feeds: Feeds, database: Database, upstream: StandinCoinCap, clock: FixedClock
-) -> None:
-    feeds.sync_prices([BTC])
-    upstream.queries.clear()
-    clock.at = NOW + HOUR
-    outcome = feeds.sync_prices([BTC])
-    assert outcome.counts == {**NOTHING, "series": 2, "inserted": 1, "unchanged": 3}
-    assert stored(database, "BTC", "1h")[-2:] == [
-        ["2025-06-10T09:00:00Z", "1000.50", "true"],
-        ["2025-06-10T10:00:00Z", "1001.50", "false"],
+    assert world.stored()[-2:] == [
+        ["2025-06-10T08:00:00Z", "1999.50", "true"],
+        ["2025-06-10T09:00:00Z", "2000.50", "false"],
     ]
-    first = datetime.fromtimestamp(int(upstream.queries[0][1]["start"]) / 1000, UTC)
-    assert (len(upstream.queries), first) == (2, NOW.replace(hour=8, minute=0))
+    assert world.stored("BTC", "1d")[-1] == ["2025-06-09T00:00:00Z", "499.0", "true"]
+    assert world.upstream.calls == {"/assets/bitcoin/history": 3 + 3, "/assets/ethereum/history": 3}
 
 
-def test_a_price_still_forming_is_revised(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    feeds.sync_prices([BTC])
-    upstream.give_history("bitcoin", "h1", [point(NOW.replace(minute=0), "7.5")])
-    assert feeds.sync_prices([BTC]).counts["revised"] == 1
-    assert stored(database, "BTC", "1h")[-1] == ["2025-06-10T09:00:00Z", "7.5", "false"]
+def test_history_comes_newest_first_in_windows_no_wider_than_coincaps_own(world: World) -> None:
+    world.sync(BTC)
+    asked = [(int(query["start"]), int(query["end"]), query["interval"]) for _, query in world.upstream.queries]
+    spans = {"h1": 30 * DAY, "d1": 365 * DAY}
+    assert all(end - start < spans[interval] / timedelta(milliseconds=1) for start, end, interval in asked)
+    ends = [end for _, end, _ in asked]
+    assert ends == sorted(ends, reverse=True)  # over both frequencies, not one after the other
+    for interval in spans:
+        edges = [(start, end) for start, end, which in asked if which == interval]
+        assert all(later[0] == earlier[1] + 1 for later, earlier in pairwise(edges))
 
 
-def test_one_source_failing_leaves_the_others_alone(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    upstream.fail_next("unauthorized", path="bitcoin")
-    outcome = feeds.sync_prices([BTC, Feed("NIL", "nothing", ("1d",)), ETH])
-    assert outcome.counts == {**NOTHING, "series": 4, "failed": 2, "inserted": 399 + 399}
+def test_the_next_sync_asks_only_for_what_is_new(world: World) -> None:
+    world.sync(BTC)
+    world.upstream.queries.clear()
+    world.clock.at = NOW + HOUR
+    outcome = world.sync(BTC)
+    assert outcome.counts == {**NOTHING, "series": 2, "inserted": 1, "unchanged": 2}
+    assert world.stored()[-2:] == [
+        ["2025-06-10T09:00:00Z", "2000.50", "true"],
+        ["2025-06-10T10:00:00Z", "2001.50", "false"],
+    ]
+    ((_, asked),) = world.upstream.queries  # yesterday is final already, so no day is asked for
+    assert int(asked["start"]) == milliseconds(NOW.replace(hour=8, minute=0))
+
+
+def test_a_day_is_asked_for_once_it_is_over_and_again_until_it_comes(world: World) -> None:
+    world.sync(ETH)
+    days = world.upstream._histories["ethereum", "d1"]
+    world.upstream.give_history("ethereum", "d1", [row for row in days if row["time"] < milliseconds(NOW) - 86_400_000])
+    world.clock.at = datetime(2025, 6, 11, 0, 2, tzinfo=UTC)
+    assert world.sync(ETH).counts["inserted"] == 0
+    world.upstream.give_history("ethereum", "d1", days)
+    world.clock.at += HOUR
+    calls = world.calls()
+    assert world.sync(ETH).counts["inserted"] == 1
+    world.clock.at += HOUR
+    assert world.sync(ETH).counts["inserted"] == 0
+    assert world.calls() == calls + 1
+
+
+def test_a_run_for_a_slot_that_was_synced_since_asks_nothing(world: World) -> None:
+    world.sync(BTC)
+    world.clock.at = NOW + 48 * HOUR
+    world.sync(BTC, slot=NOW + HOUR)
+    calls = world.calls()
+    for hours in range(2, 49):
+        assert not world.sync(BTC, slot=NOW + hours * HOUR).partial
+    assert world.calls() == calls
+
+
+def test_a_long_absence_is_caught_up_oldest_first(world: World) -> None:
+    world.upstream.give_history("bitcoin", "h1", [point(NOW.replace(minute=0) + n * HOUR, "9.50") for n in range(1600)])
+    world.sync(BTC_1H)
+    world.upstream.queries.clear()
+    world.clock.at = NOW + 65 * DAY
+    assert world.sync(BTC_1H).counts["inserted"] == 65 * 24
+    starts = [int(query["start"]) for _, query in world.upstream.queries]
+    assert (len(starts), starts) == (3, sorted(starts))
+
+
+def test_a_price_still_forming_is_revised(world: World) -> None:
+    world.sync(BTC)
+    world.upstream.give_history("bitcoin", "h1", [point(NOW.replace(minute=0), "2007.5")])
+    world.clock.at += timedelta(minutes=10)
+    assert world.sync(BTC).counts["revised"] == 1
+    assert world.stored()[-1] == ["2025-06-10T09:00:00Z", "2007.5", "false"]
+    ((old,),) = world.sql("select price_usd::text from pricing.price_revisions")
+    assert old == "2000.50"
+
+
+def test_one_series_failing_leaves_the_others_alone(world: World) -> None:
+    world.upstream.fail_next("redirect", path="bitcoin")
+    outcome = world.sync(BTC_1H, Feed("NIL", "nothing", ("1d",)), ETH)
+    assert outcome.counts == {**NOTHING, "series": 3, "failed": 2, "inserted": 399}
     assert outcome.partial
-    assert "BTC 1h: The price source refused the API key" in str(outcome.note)
+    assert "BTC 1h: The price source answered in a way it never did" in str(outcome.note)
     assert "NIL 1d: The price source does not know this asset" in str(outcome.note)
-    assert stored(database, "BTC", "1h") == []
-    assert len(stored(database, "ETH", "1d")) == 399
+    assert world.stored() == []
 
 
-def test_a_run_that_was_killed_goes_on_where_it_stopped(
-    feeds: Feeds, database: Database, upstream: StandinCoinCap, clock: FixedClock
-) -> None:
-    class Killed(BaseException):
-        pass
+def test_what_asking_again_does_not_mend_is_asked_again_only_for_the_next_slot(world: World) -> None:
+    nil = Feed("NIL", "nothing", ("1d",))
+    assert world.sync(nil, slot=NOW).counts["failed"] == 1
+    outcome = world.sync(nil, slot=NOW)  # the same run, attempted again
+    assert (outcome.counts["failed"], outcome.partial, world.calls()) == (1, True, 1)
+    assert "was asked since this run was due" in str(outcome.note)
+    world.clock.at = NOW + HOUR
+    world.sync(nil, slot=NOW + HOUR)
+    assert world.calls() == 2
 
-    def kill(text: str) -> None:
-        if text == "BTC 1h, 24 of 25":
+
+def test_a_run_that_was_killed_goes_on_where_it_was(world: World) -> None:
+    def kill(step: str, done: int = 0, total: int = 0, /) -> None:
+        if done == 100:
             raise Killed
 
-    feeds._progress = kill
+    world.client = CoinCap
     with pytest.raises(Killed):
-        feeds.sync_prices([BTC])
-    assert len(stored(database, "BTC", "1h")) == 1000 - 240  # the last window is of ten days
-    upstream.calls.clear()
-    feeds._progress = lambda _: None
-    assert feeds.sync_prices([BTC]).counts["unchanged"] == 1
-    assert upstream.calls["/assets/bitcoin/history"] == 1 + 10
-    assert len(stored(database, "BTC", "1h")) == 1000
+        world.sync(BTC_1H, progress=kill)
+    ((asked_from,),) = world.sql("select asked_from from pricing.feed_positions")
+    assert asked_from == NOW - 100 * 30 * DAY
+    world.upstream.calls.clear()
+    assert world.sync(BTC_1H).counts["failed"] == 0
+    assert world.upstream.calls["/assets/bitcoin/history"] == TEN_YEARS - 100
+    assert len(world.stored()) == 1000
 
 
-def test_what_is_rejected_is_counted_and_the_rest_kept(
-    feeds: Feeds, database: Database, upstream: StandinCoinCap
-) -> None:
-    upstream.give_history("ethereum", "d1", [point(NOW.replace(hour=0, minute=0) - n * DAY, "1.0") for n in (3, 2, 1)])
-    upstream.fail_next("negative", 10, path="ethereum")
-    counts = feeds.sync_prices([ETH]).counts
-    assert (counts["rejected"], counts["inserted"]) == (1, 2)
-    assert len(stored(database, "ETH", "1d")) == 2
+def test_progress_counts_the_chunks(world: World) -> None:
+    told: list[tuple[str, int, int]] = []
+    world.sync(BTC_1H, progress=lambda step, done=0, total=0: told.append((step, done, total)))
+    assert told[0] == ("BTC 1h, back to 2025-05-11", 1, 3)
+    assert told[-1] == ("BTC 1h, back to 2025-03-12", 3, 3)
 
 
-def test_the_sample_fills_and_gives_way(
-    feeds_of: Callable[[Source], Feeds], coincap: CoinCap, database: Database, clock: FixedClock
-) -> None:
+def test_a_series_from_before_there_were_positions_goes_on_from_its_prices(world: World) -> None:
+    world.sync(BTC_1H)
+    world.sql("delete from pricing.feed_positions returning 1")
+    world.upstream.queries.clear()
+    world.sync(BTC_1H)
+    assert int(world.upstream.queries[0][1]["start"]) == milliseconds(NOW.replace(hour=8, minute=0))
+    assert int(world.upstream.queries[1][1]["end"]) == milliseconds(NOW.replace(minute=0) - 999 * HOUR) - 1
+
+
+def test_the_series_not_tried_for_longest_comes_first(world: World) -> None:
+    world.sync(BTC_1H, ETH)
+    world.clock.at = NOW + DAY
+    world.sync(BTC_1H)
+    world.upstream.queries.clear()
+    world.clock.at = NOW + 2 * DAY
+    world.sync(BTC_1H, ETH)
+    assert [path for path, _ in world.upstream.queries] == ["/assets/ethereum/history", "/assets/bitcoin/history"]
+
+
+def test_the_sample_fills_and_gives_way(feeds_of: Callable[[Source], Feeds], world: World, clock: FixedClock) -> None:
     sample = feeds_of(SampleSource(now=lambda: clock.at))
     assert sample.sync_prices([BTC]).counts["inserted"] == 180 * 24 + 1094
-    assert feeds_of(coincap).sync_prices([BTC]).counts["inserted"] == 1399
-    assert len(stored(database, "BTC", "1h")) == 1000
+    assert world.sync(BTC).counts["inserted"] == 1399
+    assert len(world.stored()) == 1000
     assert sample.sync_prices([BTC]).counts == {**NOTHING, "series": 2, "skipped": 2}
 
 
 def test_an_imported_series_is_skipped_without_a_call(
-    feeds: Feeds, database: Database, upstream: StandinCoinCap
+    world: World, database: Database, upstream: StandinCoinCap
 ) -> None:
-    with reading(database) as prices:
-        prices.load("ETH", "1d", "imported", [_Day(NOW.replace(hour=0, minute=0))])
-    outcome = feeds.sync_prices([ETH])
+    with database.transaction() as session:
+        PriceService(session, world.clock).load("ETH", "1d", "imported", [_Day(NOW.replace(hour=0, minute=0))])
+    outcome = world.sync(ETH)
     assert (outcome.counts, outcome.partial) == ({**NOTHING, "series": 1, "skipped": 1}, False)
     assert not upstream.calls
 
@@ -171,93 +195,3 @@ class _Day:
 
     def __init__(self, timestamp: datetime) -> None:
         self.timestamp = timestamp
-
-
-def caps(database: Database, dataset: str = "BTC") -> list[tuple[int, str, str]]:
-    with database.transaction() as session:
-        rows = MarketCapService(session, FixedClock(NOW)).page(
-            dataset, start=date(2025, 1, 1), end=date(2026, 1, 1), limit=100
-        )
-    return [(row.date.day, format(row.market_cap_usd, "f"), row.provenance) for row in rows]
-
-
-def test_today_is_observed_with_one_call_for_all(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    upstream.give_market_cap("bitcoin", "1394938121675.859863281250000000")
-    upstream.give_market_cap("ethereum", "250000000000.10")
-    outcome = feeds.backfill_market_caps([BTC, ETH], SLOT)
-    assert (outcome.counts, outcome.partial) == ({"written": 2, "held": 0, "missing": 0}, False)
-    assert caps(database) == [(10, "1394938121675.859863281250000000", "observed")]
-    assert caps(database, "ETH") == [(10, "250000000000.10", "observed")]
-    assert [path for path, _ in upstream.queries] == ["/assets"]
-
-
-def test_a_run_of_the_same_day_changes_nothing(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    upstream.give_market_cap("bitcoin", "1.5")
-    feeds.backfill_market_caps([BTC], SLOT)
-    upstream.give_market_cap("bitcoin", "2.5")
-    assert feeds.backfill_market_caps([BTC], SLOT).counts == {"written": 0, "held": 1, "missing": 0}
-    assert caps(database) == [(10, "1.5", "observed")]
-    assert upstream.calls["/assets"] == 1
-
-
-def test_a_missed_day_comes_from_the_vendors_history_nearest_the_slot(
-    feeds: Feeds, database: Database, upstream: StandinCoinCap
-) -> None:
-    upstream.give_market_cap("bitcoin", "999.0")
-    missed = SLOT - 2 * DAY
-    moments = [(missed - timedelta(hours=21), "1.0"), (missed - 3 * HOUR, "2.50"), (missed + 5 * HOUR, "3.0")]
-    upstream.give_market_cap_history("bitcoin", [*moments, (missed + HOUR, "4.50")])
-    outcome = feeds.backfill_market_caps([BTC, ETH], missed)
-    assert outcome.counts == {"written": 1, "held": 0, "missing": 1}
-    assert outcome.partial
-    assert caps(database) == [(8, "4.50", "vendor-history")]
-    assert caps(database, "ETH") == []
-    assert upstream.calls["/assets"] == 0
-
-
-def test_todays_value_never_goes_into_a_missed_day(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    upstream.give_market_cap("bitcoin", "999.0")
-    upstream.give_market_cap_history("bitcoin", [(NOW, "999.0")])
-    outcome = feeds.backfill_market_caps([BTC], SLOT - DAY)
-    assert (outcome.counts, outcome.partial) == ({"written": 0, "held": 0, "missing": 1}, True)
-    assert caps(database) == []
-
-
-def test_a_value_that_is_not_known_leaves_no_row(feeds: Feeds, database: Database, upstream: StandinCoinCap) -> None:
-    upstream.give_market_cap("bitcoin", None)
-    outcome = feeds.backfill_market_caps([BTC], SLOT)
-    assert (outcome.counts["missing"], outcome.partial) == (1, True)
-    upstream.fail_next("unauthorized")
-    outcome = feeds.backfill_market_caps([BTC], SLOT)
-    assert "refused the API key" in str(outcome.note)
-    assert caps(database) == []
-
-
-def test_an_answer_that_came_after_midnight_is_not_yesterdays(
-    feeds_of: Callable[[Source], Feeds], upstream: StandinCoinCap, database: Database
-) -> None:
-    upstream.give_market_cap("bitcoin", "1.5")
-    with CoinCap(upstream.url, upstream.key, now=lambda: NOW + DAY) as late:
-        assert feeds_of(late).backfill_market_caps([BTC], SLOT).counts["missing"] == 1
-    assert caps(database) == []
-
-
-@pytest.mark.parametrize("slot", [SLOT, SLOT - DAY])
-def test_the_samples_values_are_called_sample_and_give_way(
-    feeds_of: Callable[[Source], Feeds],
-    coincap: CoinCap,
-    upstream: StandinCoinCap,
-    database: Database,
-    clock: FixedClock,
-    slot: datetime,
-) -> None:
-    sample = feeds_of(SampleSource(now=lambda: clock.at))
-    assert sample.backfill_market_caps([BTC], slot).counts["written"] == 1
-    assert [provenance for _, _, provenance in caps(database)] == ["sample"]
-    upstream.give_market_cap("bitcoin", "1.5")
-    upstream.give_market_cap_history("bitcoin", [(SLOT - DAY, "2.5")])
-    assert feeds_of(coincap).backfill_market_caps([BTC], slot).counts["written"] == 1
-    real = [(10, "1.5", "observed")] if slot == SLOT else [(9, "2.5", "vendor-history")]
-    assert caps(database) == real
-    assert sample.backfill_market_caps([BTC], slot).counts["held"] == 1
-    assert caps(database) == real

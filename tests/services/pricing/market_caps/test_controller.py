@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from services.pricing.market_caps.schemas import DayCap
 from services.pricing.market_caps.service import MarketCapService
 from shared.clock import DatabaseClock
 from tests.services.pricing import entitlements
@@ -20,7 +21,7 @@ def service(service: Service) -> Service:
         for number in range(7):
             observed_at = T0 + timedelta(days=number, hours=20)
             day, cap = date(2025, 6, 10 + number), Decimal(f"139493812167{5 + number}.859863281250000000")
-            caps.record("BTC", day, cap, observed_at=observed_at, provenance="observed")
+            caps.record("BTC", {day: DayCap(cap, observed_at)}, provenance="observed")
     return service
 
 

@@ -4,11 +4,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.pricing.market_caps.policy import first_day
+from services.pricing.market_caps.schemas import DayCap
 from services.pricing.market_caps.service import MarketCapService
-from tests.services.pricing.conftest import T0, FixedClock
+from tests.services.pricing.conftest import HOUR, T0, FixedClock
 
 DAY = date(2025, 6, 10)
 
@@ -19,7 +21,7 @@ def caps(session: Session) -> MarketCapService:
 
 
 def record(caps: MarketCapService, provenance: str, cap: str, day: date = DAY) -> bool:
-    return caps.record("BTC", day, Decimal(cap), observed_at=T0, provenance=provenance)
+    return caps.record("BTC", {day: DayCap(Decimal(cap), T0)}, provenance=provenance) == 1
 
 
 def stored(caps: MarketCapService) -> list[tuple[int, str, str]]:
@@ -49,6 +51,30 @@ def test_only_a_better_provenance_takes_the_place(
     assert record(caps, stands, "1.50")
     assert record(caps, comes, "2.50") is written
     assert stored(caps) == [(10, "2.50", comes) if written else (10, "1.50", stands)]
+
+
+def test_what_gives_way_is_kept_as_a_revision(session: Session) -> None:
+    for hours, (provenance, cap) in enumerate([("derived", "1.50"), ("vendor-history", "2.50"), ("observed", "3.50")]):
+        service = MarketCapService(session, FixedClock(T0 + hours * HOUR))
+        assert service.record("BTC", {DAY: DayCap(Decimal(cap), T0)}, provenance=provenance) == 1
+    rows = session.execute(
+        text(
+            "select market_cap_usd::text, provenance, recorded_at, superseded_at from pricing.market_cap_revisions "
+            "order by superseded_at"
+        )
+    )
+    assert [tuple(row) for row in rows] == [
+        ("1.50", "derived", T0, T0 + HOUR),
+        ("2.50", "vendor-history", T0 + HOUR, T0 + 2 * HOUR),
+    ]
+
+
+def test_many_days_are_written_at_once_each_by_its_own_right(caps: MarketCapService) -> None:
+    record(caps, "observed", "1.0")
+    days = {date(2025, 6, number): DayCap(Decimal(number), T0) for number in range(8, 13)}
+    assert caps.record("BTC", days, provenance="vendor-history") == 4
+    assert caps.record("BTC", {}, provenance="vendor-history") == 0
+    assert [day for day, _, provenance in stored(caps) if provenance == "vendor-history"] == [8, 9, 11, 12]
 
 
 def test_the_first_real_value_replaces_the_sample_wholly(caps: MarketCapService) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from services.pricing.prices.errors import SeriesHasOtherSource
 from services.pricing.prices.policy import EARLIEST, LATEST
-from services.pricing.prices.schemas import Window
-from services.pricing.prices.service import PriceService
+from services.pricing.prices.schemas import Extent, Window
+from services.pricing.prices.service import NOTHING_KNOWN, PriceService
 from tests.services.pricing.conftest import DAY, HOUR, T0, Bar, FixedClock, bars
 
 LATER = T0 + timedelta(days=400)
@@ -108,7 +108,7 @@ def test_older_news_never_overwrites_newer(prices: PriceService) -> None:
 def test_the_first_real_prices_replace_a_sample_wholly(prices: PriceService, session: Session) -> None:
     prices.load("BTC", "1h", "sample", bars(10))
     prices.load("BTC", "1h", "sample", bars(10, price="1.0"))
-    assert prices.resume("BTC", "1h", "coincap") is None
+    assert prices.extent("BTC", "1h", "coincap") is None
     assert prices.load("BTC", "1h", "coincap", bars(2, start=T0 + DAY)) == {
         "inserted": 2,
         "revised": 0,
@@ -132,16 +132,26 @@ def test_two_sources_do_not_mix(prices: PriceService, first: str, second: str) -
     with pytest.raises(SeriesHasOtherSource, match=f"BTC 1h holds {first} prices"):
         prices.load("BTC", "1h", second, bars(3, price="1.0"))
     with pytest.raises(SeriesHasOtherSource):
-        prices.resume("BTC", "1h", second)
+        prices.extent("BTC", "1h", second)
     assert stored(prices)[0] == "2025-06-10T00:00:00Z,100.50,true"
     assert prices.load("BTC", "1h", second, bars(1), replace=True)["inserted"] == 1
     assert len(stored(prices)) == 1
 
 
 def test_a_feed_goes_on_from_the_last_final_bar(prices: PriceService) -> None:
-    assert prices.resume("BTC", "1h", "coincap") is None
+    assert prices.extent("BTC", "1h", "coincap") is None
     prices.load("BTC", "1h", "coincap", bars(3), seen_at=T0 + 2 * HOUR + HOUR / 2)
-    assert prices.resume("BTC", "1h", "coincap") == T0 + HOUR
+    assert prices.extent("BTC", "1h", "coincap") == Extent(first=T0, last_final=T0 + HOUR)
+
+
+def test_what_is_known_around_a_window_is_the_same_sources_only(prices: PriceService) -> None:
+    prices.load("BTC", "1h", "coincap", bars(5))
+    window = {"start": T0 + HOUR, "end": T0 + 3 * HOUR}
+    known = prices.known("BTC", "1h", "coincap", **window)
+    assert known.held == {T0 + HOUR: Decimal("101.50"), T0 + 2 * HOUR: Decimal("102.50")}
+    assert (known.before, known.after) == (Decimal("100.50"), Decimal("103.50"))
+    assert prices.known("BTC", "1h", "imported", **window) == NOTHING_KNOWN
+    assert prices.known("ETH", "1h", "coincap", **window) == NOTHING_KNOWN
 
 
 def test_coverage_lists_every_gap(prices: PriceService) -> None:

@@ -1,0 +1,60 @@
+"""One answer's way in: what is wrong goes to quarantine, what jumps waits to be seen again, the rest is stored."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from services.pricing.feeds import policy
+from services.pricing.feeds.entities import History, Sample
+from services.pricing.feeds.repository import FeedRepository
+from services.pricing.feeds.schemas import Asked, Judged, Taken
+from services.pricing.market_caps.policy import DERIVED, SAMPLE
+from services.pricing.market_caps.schemas import DayCap
+from services.pricing.market_caps.service import MarketCapService
+from services.pricing.prices.service import PriceService
+from shared.clock import Clock
+
+
+class Intake:
+    """Takes a source's answers in, in the caller's transaction."""
+
+    def __init__(self, session: Session, clock: Clock, source: str) -> None:
+        self._source = source
+        self._session = session
+        self._prices = PriceService(session, clock)
+        self._caps = MarketCapService(session, clock)
+
+    def take(self, asked: Asked, history: History) -> Taken:
+        """Store what can be trusted and count it; `fresh` counts what was distrusted for the first time.
+
+        Raises SeriesHasOtherSource.
+        """
+        kept = FeedRepository(self._session, asked.feed.dataset, asked.frequency)
+        judged = self._judged(asked, history.samples, kept)
+        fresh = kept.quarantine(history.rejected, source=self._source, seen_at=asked.seen_at)
+        kept.suspect(judged.suspects, seen_at=asked.seen_at)
+        kept.clear([sample.timestamp for sample in judged.trusted])
+        stored = self._prices.load(
+            asked.feed.dataset, asked.frequency, self._source, judged.trusted, seen_at=asked.seen_at
+        )
+        self._derive(asked, judged.trusted)
+        counts = {**stored, "suspect": len(judged.suspects), "rejected": len(history.rejected)}
+        return Taken(counts, fresh + sum(looks == 1 for _, looks in judged.suspects))
+
+    def _judged(self, asked: Asked, samples: Sequence[Sample], kept: FeedRepository) -> Judged:
+        known = self._prices.known(asked.feed.dataset, asked.frequency, self._source, start=asked.start, end=asked.end)
+        return policy.judge(samples, known, kept.suspects(start=asked.start, end=asked.end))
+
+    def _derive(self, asked: Asked, samples: Sequence[Sample]) -> None:
+        """Market capitalisations of days that are over, from hours that carry a supply."""
+        if self._source == SAMPLE or asked.frequency != "1h":
+            return
+        caps = policy.by_day(policy.derived(samples, asked.feed.slug))
+        slots = {day: datetime.combine(day, policy.SNAPSHOT) for day in caps}
+        over = {
+            day: DayCap(cap.market_cap, cap.observed_at)
+            for day, cap in caps.items()
+            if asked.start <= slots[day] < asked.end and day < asked.seen_at.date()
+        }
+        self._caps.record(asked.feed.dataset, over, provenance=DERIVED)

@@ -1,0 +1,210 @@
+"""What feeds do for market capitalisations: a day's, and once for every dataset those of the days before it came."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from services.pricing.feeds import policy
+from services.pricing.feeds.budget import Purpose
+from services.pricing.feeds.entities import MarketCap, Position
+from services.pricing.feeds.errors import SourceError
+from services.pricing.feeds.repository import FeedRepository
+from services.pricing.feeds.schemas import Feed, Tally
+from services.pricing.feeds.service import Spending, free, silent
+from services.pricing.feeds.source import Source
+from services.pricing.market_caps.policy import DERIVED, OBSERVED, SAMPLE, VENDOR_HISTORY, is_better
+from services.pricing.market_caps.schemas import DayCap, DayCaps
+from services.pricing.market_caps.service import MarketCapService
+from services.pricing.prices.service import NOTHING_KNOWN
+from shared.clock import Clock
+from shared.database import Database
+from shared.jobs import Outcome, Progress
+
+COUNTS = ("written", "held", "missing", "earlier")
+CAP = "cap"
+Found = Mapping[str, MarketCap]
+
+
+class Ask(Protocol):
+    """A question for one asset's market capitalisations in [start, end)."""
+
+    def __call__(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
+        """They, in any order; raises SourceError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a day's values may be had: under which name they are kept, from whose credits, and by which question."""
+
+    provenance: str
+    purpose: Purpose
+    ask: Callable[[Sequence[Feed], datetime, Tally], Found]
+
+
+class Snapshots:
+    """A source and the market capitalisations it fills."""
+
+    def __init__(
+        self,
+        database: Database,
+        source: Source,
+        *,
+        clock: Clock,
+        progress: Progress = silent,
+        spending: Spending = free,
+    ) -> None:
+        self._database = database
+        self._source = source
+        self._clock = clock
+        self._progress = progress
+        self._spending = spending
+
+    def backfill_market_caps(self, feeds: Sequence[Feed], slot: datetime) -> Outcome:
+        """Record the slot's day for every dataset that lacks it: live if it is today, else from the source's history.
+
+        Today's value never goes into another day; where there is none, there is no row, and the run is partial.
+        Then the days before are filled, once for every dataset.
+        """
+        tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
+        self._record_day(feeds, slot, tally)
+        if self._source.name != SAMPLE:  # made-up days before anybody came would only be in the way
+            self._fill(feeds, tally)
+        return tally.outcome(partial=tally.counts["missing"] > 0)
+
+    def _record_day(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> None:
+        """Way after way, as long as somebody lacks the day; a day may hold what no way betters."""
+        held, settled = self._held(slot.date()), set[str]()
+        ways = self._ways(slot)
+        for way in ways:
+            wanted = [
+                feed
+                for feed in feeds
+                if feed.dataset not in settled and is_better(way.provenance, held.get(feed.dataset))
+            ]
+            with self._spending(way.purpose):
+                found = way.ask(wanted, slot, tally) if wanted else {}
+            for feed in wanted:
+                if feed.slug in found:
+                    days = {slot.date(): _day_cap(found[feed.slug])}
+                    tally.counts["written"] += self._record(feed, days, way.provenance)
+                    settled.add(feed.dataset)
+                self._progress(f"{feed.dataset} {slot.date()}")
+        worst = ways[-1].provenance
+        missing = [f for f in feeds if f.dataset not in settled and is_better(worst, held.get(f.dataset))]
+        tally.counts["missing"] = len(missing)
+        tally.counts["held"] = len(feeds) - len(missing) - tally.counts["written"]
+
+    def _ways(self, slot: datetime) -> list[Way]:
+        """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices."""
+        if slot.date() == self._now().date():
+            ways = [Way(OBSERVED, Purpose.SNAPSHOT, self._observed)]
+        else:
+            ways = [
+                Way(VENDOR_HISTORY, Purpose.SYNC, self._remembered),
+                Way(DERIVED, Purpose.SYNC, self._derived),
+            ]
+        return [Way(self._called(way.provenance), way.purpose, way.ask) for way in ways]
+
+    def _called(self, provenance: str) -> str:
+        return SAMPLE if self._source.name == SAMPLE else provenance
+
+    def _observed(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
+        try:
+            caps = self._source.market_caps([feed.slug for feed in feeds])
+        except SourceError as error:
+            tally.notes.append(str(error))
+            return {}
+        return {cap.slug: cap for cap in caps if cap.observed_at.date() == slot.date()}
+
+    def _remembered(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
+        return self._asked_one_by_one(feeds, slot, tally, self._source.market_cap_history)
+
+    def _derived(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
+        """From the day's hours, those left out that are absurd beside the others."""
+
+        def ask(slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
+            samples = self._source.history(slug, "1h", start=start, end=end).samples
+            return policy.derived(policy.judge(samples, NOTHING_KNOWN, {}).trusted, slug)
+
+        return self._asked_one_by_one(feeds, slot, tally, ask)
+
+    def _asked_one_by_one(self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask) -> Found:
+        start, end = policy.day_of(slot.date())
+        found = {}
+        for feed in feeds:
+            try:
+                cap = policy.nearest(ask(feed.slug, start=start, end=end), slot)
+            except SourceError as error:
+                tally.notes.append(f"{feed.dataset}: {error}")
+                if error.ends_run:
+                    break
+                continue
+            if cap is not None:
+                found[feed.slug] = cap
+        return found
+
+    def _fill(self, feeds: Sequence[Feed], tally: Tally) -> None:
+        """The days before today that were never asked for, newest first."""
+        for feed in feeds:
+            position = self._position(feed)
+            try:
+                with self._spending(Purpose.BACKFILL):
+                    self._fill_one(feed, position, tally)
+            except SourceError as error:
+                tally.notes.append(f"{feed.dataset}, earlier days: {error}")
+                if error.ends_run:
+                    return
+                self._keep(feed, position, failed_at=self._now())
+
+    def _fill_one(self, feed: Feed, position: Position, tally: Tally) -> None:
+        """A source that has nothing for a window has nothing before it; one that refused is asked again tomorrow."""
+        now = self._now()
+        floor = now - self._source.depth("1d")
+        if position.failed_at is not None and position.failed_at.date() == now.date():
+            return
+        while position.asked_from > floor:
+            since = max(floor, position.asked_from - self._source.span("1d"))
+            caps = self._source.market_cap_history(feed.slug, start=since, end=position.asked_from)
+            days = {day: _day_cap(cap) for day, cap in policy.by_day(caps).items()}
+            position.asked_from = since if caps else policy.EPOCH
+            tally.counts["earlier"] += self._record(feed, days, self._called(VENDOR_HISTORY), position)
+            self._progress(f"{feed.dataset}, back to {since:%Y-%m-%d}")
+
+    def _position(self, feed: Feed) -> Position:
+        with self._database.transaction() as session:
+            kept = FeedRepository(session, feed.dataset, CAP).position(self._source.name)
+        today, _ = policy.day_of(self._now().date())
+        return kept or Position(
+            dataset=feed.dataset,
+            frequency=CAP,
+            source=self._source.name,
+            asked_from=today,
+            asked_until=today,
+            tried_at=today,
+        )
+
+    def _record(self, feed: Feed, days: DayCaps, provenance: str, position: Position | None = None) -> int:
+        with self._database.transaction() as session:
+            if position is not None:
+                FeedRepository(session, feed.dataset, CAP).keep(position)
+            return MarketCapService(session, self._clock).record(feed.dataset, days, provenance=provenance)
+
+    def _keep(self, feed: Feed, position: Position, *, failed_at: datetime) -> None:
+        position.failed_at = failed_at
+        with self._database.transaction() as session:
+            FeedRepository(session, feed.dataset, CAP).keep(position)
+
+    def _held(self, day: date) -> dict[str, str]:
+        with self._database.transaction() as session:
+            return MarketCapService(session, self._clock).held(day)
+
+    def _now(self) -> datetime:
+        with self._database.transaction() as session:
+            return self._clock.now(session)
+
+
+def _day_cap(cap: MarketCap) -> DayCap:
+    return DayCap(cap.market_cap, cap.observed_at)

@@ -1,0 +1,172 @@
+"""Market capitalisations: a day's, live or remembered or derived, and once those of all the days before."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.pricing.feeds.coincap import CoinCap
+from services.pricing.feeds.sample import SampleSource
+from services.pricing.feeds.schemas import Feed
+from services.pricing.feeds.snapshots import Snapshots
+from services.pricing.feeds.source import Source
+from tests.services.pricing.conftest import DAY, HOUR, FixedClock
+from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
+from tests.standins.coincap import StandinCoinCap, point
+
+SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
+HISTORY = "/assets/bitcoin/marketcap-history"
+
+
+def caps(world: World, dataset: str = "BTC") -> list[tuple[str, str, str]]:
+    rows = world.sql(
+        "select date::text, market_cap_usd::text, provenance from pricing.market_caps where dataset = :dataset "
+        "order by date",
+        dataset=dataset,
+    )
+    return [(day, cap, provenance) for day, cap, provenance in rows]
+
+
+def counts(written: int = 0, held: int = 0, missing: int = 0, earlier: int = 0) -> dict[str, int]:
+    return {"written": written, "held": held, "missing": missing, "earlier": earlier}
+
+
+def test_today_is_observed_with_one_call_for_all(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", "1394938121675.859863281250000000")
+    upstream.give_market_cap("ethereum", "250000000000.10")
+    outcome = world.snapshot(SLOT, BTC, ETH)
+    assert (outcome.counts, outcome.partial) == (counts(written=2), False)
+    assert caps(world) == [("2025-06-10", "1394938121675.859863281250000000", "observed")]
+    assert caps(world, "ETH") == [("2025-06-10", "250000000000.10", "observed")]
+    assert upstream.calls["/assets"] == 1
+
+
+def test_a_run_of_the_same_day_changes_nothing(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", "1.5")
+    world.snapshot(SLOT, BTC)
+    upstream.give_market_cap("bitcoin", "2.5")
+    assert world.snapshot(SLOT, BTC).counts == counts(held=1)
+    assert caps(world) == [("2025-06-10", "1.5", "observed")]
+    assert upstream.calls["/assets"] == 1
+
+
+def test_a_missed_day_comes_from_the_vendors_history_nearest_the_slot(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", "999.0")
+    missed = SLOT - 2 * DAY
+    moments = [(missed - timedelta(hours=19), "1.0"), (missed - 3 * HOUR, "2.50"), (missed + 3 * HOUR, "3.0")]
+    upstream.give_market_cap_history("bitcoin", [*moments, (missed + HOUR, "4.50")])
+    outcome = world.snapshot(missed, BTC, ETH)
+    assert (outcome.counts, outcome.partial) == (counts(written=1, missing=1), True)
+    assert caps(world) == [("2025-06-08", "4.50", "vendor-history")]
+    assert caps(world, "ETH") == []
+    assert upstream.calls["/assets"] == 0
+
+
+def test_a_missed_day_that_the_vendor_lacks_is_price_times_supply_of_the_hour_nearest_20_00(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    missed = SLOT - DAY
+    hours = [point(missed + n * HOUR, f"{100 + n}.25", supply="19876725.0000000000000003") for n in (-5, -2, 3)]
+    absurd = point(missed - HOUR, "99999.5", supply="19876725.0")
+    upstream.give_history("bitcoin", "h1", [*hours, absurd, point(missed, "100.25")])  # 20:00 itself has no supply
+    outcome = world.snapshot(missed, BTC)
+    assert (outcome.counts, outcome.partial) == (counts(written=1), False)
+    assert caps(world) == [("2025-06-09", "1952888231.250000000000029475", "derived")]
+    ((at,),) = world.sql("select observed_at from pricing.market_caps")
+    assert at == missed - 2 * HOUR
+
+
+def test_a_better_provenance_that_comes_later_keeps_the_earlier_as_a_revision(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    missed = SLOT - DAY
+    upstream.give_history("bitcoin", "h1", [point(missed, "2.5", supply="2")])
+    world.snapshot(missed, BTC)
+    upstream.give_market_cap_history("bitcoin", [(missed, "5.25")])
+    assert world.snapshot(missed, BTC).counts == counts(written=1)
+    assert caps(world) == [("2025-06-09", "5.25", "vendor-history")]
+    revisions = world.sql("select market_cap_usd::text, provenance from pricing.market_cap_revisions")
+    assert revisions == [("5.0", "derived")]
+
+
+def test_hours_that_carry_a_supply_derive_the_days_before_while_history_is_loaded(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    start = NOW.replace(hour=0, minute=0) - 3 * DAY
+    upstream.give_history("bitcoin", "h1", [point(start + n * HOUR, "2.5", supply="4") for n in range(82)])
+    world.sync(Feed("BTC", "bitcoin", ("1h",)))
+    assert caps(world) == [(f"2025-06-0{day}", "10.0", "derived") for day in (7, 8, 9)]
+
+
+def test_a_new_datasets_earlier_days_are_filled_once(world: World, upstream: StandinCoinCap) -> None:
+    midnight = NOW.replace(hour=0, minute=0)
+    earlier = [(midnight - n * DAY - 4 * HOUR, f"{n}.5") for n in range(500)]
+    upstream.give_market_cap_history("bitcoin", [*earlier, (midnight - 9 * HOUR, "77.0")])
+    upstream.give_market_cap("bitcoin", "1.25")
+    assert world.snapshot(SLOT, BTC).counts == counts(written=1, earlier=500)
+    assert caps(world)[-2:] == [("2025-06-09", "0.5", "vendor-history"), ("2025-06-10", "1.25", "observed")]
+    assert len(caps(world)) == 501
+    assert upstream.calls[HISTORY] == 3
+    world.clock.at = NOW + DAY
+    assert world.snapshot(SLOT + DAY, BTC).counts == counts(written=1)
+    assert upstream.calls[HISTORY] == 3
+
+
+def test_a_source_that_refuses_the_earlier_days_is_asked_again_the_next_day(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    upstream.give_market_cap("bitcoin", "1.25")
+    for _ in range(3):
+        assert not world.snapshot(SLOT, BTC).partial
+    assert upstream.calls[HISTORY] == 1
+    world.clock.at = NOW + DAY
+    world.snapshot(SLOT + DAY, BTC)
+    assert upstream.calls[HISTORY] == 2
+
+
+def test_todays_value_never_goes_into_a_missed_day(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", "999.0")
+    upstream.give_market_cap_history("bitcoin", [(NOW, "999.0")])
+    outcome = world.snapshot(SLOT - DAY, BTC)
+    assert (outcome.counts, outcome.partial) == (counts(missing=1), True)
+    assert caps(world) == []
+
+
+def test_a_value_that_is_not_known_leaves_no_row(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", None)
+    outcome = world.snapshot(SLOT, BTC)
+    assert (outcome.counts["missing"], outcome.partial) == (1, True)
+    upstream.fail_next("unauthorized")
+    outcome = world.snapshot(SLOT, BTC)
+    assert "refused the API key" in str(outcome.note)
+    assert caps(world) == []
+
+
+def test_an_answer_that_came_after_midnight_is_not_yesterdays(
+    snapshots_of: Callable[[Source], Snapshots], upstream: StandinCoinCap, world: World
+) -> None:
+    upstream.give_market_cap("bitcoin", "1.5")
+    with CoinCap(upstream.url, upstream.key, now=lambda: NOW + DAY) as late:
+        assert snapshots_of(late).backfill_market_caps([BTC], SLOT).counts["missing"] == 1
+    assert caps(world) == []
+
+
+@pytest.mark.parametrize("slot", [SLOT, SLOT - DAY])
+def test_the_samples_values_are_called_sample_and_give_way(
+    snapshots_of: Callable[[Source], Snapshots],
+    upstream: StandinCoinCap,
+    world: World,
+    clock: FixedClock,
+    slot: datetime,
+) -> None:
+    sample = snapshots_of(SampleSource(now=lambda: clock.at))
+    assert sample.backfill_market_caps([BTC], slot).counts["written"] == 1
+    assert [provenance for _, _, provenance in caps(world)] == ["sample"]
+    upstream.give_market_cap("bitcoin", "1.5")
+    upstream.give_market_cap_history("bitcoin", [(SLOT - DAY, "2.5")])
+    assert world.snapshot(slot, BTC).counts["written"] == 1
+    yesterday = ("2025-06-09", "2.5", "vendor-history")
+    real = [yesterday, ("2025-06-10", "1.5", "observed")] if slot == SLOT else [yesterday]
+    assert caps(world) == real
+    assert sample.backfill_market_caps([BTC], slot).counts["held"] == 1
+    assert caps(world) == real
