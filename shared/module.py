@@ -1,12 +1,14 @@
 """A service as data: what it is called, what it answers, what it does on an event and when it works by itself."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
 from shared.coherence.owner import Feed
+from shared.database import Database
 from shared.jobs import Job, Progress
 from shared.outbox import Handler
 from shared.settings import ServiceSettings
@@ -19,7 +21,8 @@ class Module:
     The API process, the worker, the relay, the scheduler, the embedded home and the tests are short functions over it.
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
     event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
-    names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
+    names the neighbours whose answers are remembered here; `kept` opens what lives as long as the API process, by the
+    name that it has in `app.state.kept`; `jobs` builds the scheduled jobs out of the service's
     settings and a function that is told of their progress.
     """
 
@@ -31,6 +34,7 @@ class Module:
     neighbours: tuple[str, ...] = ()
     feed: Feed | None = None
     remembered: tuple[str, ...] = ()
+    kept: Mapping[str, Callable[[Database], AbstractAsyncContextManager[object]]] = field(default_factory=dict)
     outbox: Table | None = None
     tasks: Mapping[str, Handler] = field(default_factory=dict)
     job_runs: Table | None = None
