@@ -51,15 +51,16 @@ PRESENT = f"""
     select timestamp, price_usd, recorded_at from pricing.prices
     where {SERIES} and timestamp >= :start and timestamp < :end
 """  # noqa: S608  # here and below: nothing but this module's own text is put in
-# what stood in a version of the series, of that what was recorded until an instant
+# what stood in a version of the series, of that what was recorded until an instant; a bar stands in one half only
 PAST = f"""
-    {PRESENT} and version <= :version and recorded_at <= cast(:as_of as timestamptz)
+    ({PRESENT} and version <= :version and recorded_at <= cast(:as_of as timestamptz) {{first}})
     union all
-    select timestamp, price_usd, recorded_at from pricing.price_revisions
+    (select timestamp, price_usd, recorded_at from pricing.price_revisions
     where {SERIES} and timestamp >= :start and timestamp < :end
         and version <= :version and recorded_at <= cast(:as_of as timestamptz)
-        and (last_version >= :version or superseded_at > cast(:as_of as timestamptz))
+        and (last_version >= :version or superseded_at > cast(:as_of as timestamptz)) {{first}})
 """  # noqa: S608
+FIRST = "order by timestamp limit :limit + 1"  # in each half: else all that follows would be sorted for every chunk
 
 BARS = """
     select timestamp, price_usd, recorded_at >= timestamp + cast(:period as interval) as final
@@ -123,7 +124,8 @@ def reading(frequency: str, text: Text, *, past: bool) -> str:
     """
     monthly = frequency == "1mo"
     row = ROWS[text] + (MONTH_FIELDS[text] if monthly else "") + ENDS[text]
-    bars = (MONTHS if monthly else BARS).format(known=PAST if past else PRESENT)
+    known = PAST.format(first="" if monthly else FIRST) if past else PRESENT
+    bars = (MONTHS if monthly else BARS).format(known=known)
     return f"""
         with bars as ({bars}),
         numbered as (select *, row_number() over (order by timestamp) as number from bars),
