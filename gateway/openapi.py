@@ -40,6 +40,7 @@ TAGS = {
     "Notifications": "What happened to one's requests and grants.",
     "Webhooks": "The same, posted to URLs of one's own.",
     "Accounts": "Who comes to the vendor.",
+    "Usage": "Who reads how much.",
     "Jobs": "What runs by itself, and running it now.",
     "Me": "Who the caller is.",
     "API keys": "Who may come in, and in which role.",

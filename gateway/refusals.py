@@ -197,6 +197,7 @@ REUSED: dict[str, tuple[str, str, tuple[Refusal, ...]]] = {
 TEXTS = {
     "403": "The key's role may not do this, or nobody may for their own account.",
     "404": "There is no such thing, or it is not the caller's.",
+    "406": "No format that `Accept` takes is one that there is.",
     "409": "The state of the thing does not allow this (any more).",
     "410": "The frequency is not offered any more.",
     "422": "The request does not fit the operation; `errors` says where.",
@@ -361,6 +362,12 @@ ASKING = (
         {"limit": 50},
     ),
 )
+NOT_ACCEPTABLE = Refusal(
+    406,
+    "not-acceptable",
+    "No format that `Accept` takes is one that there is; `formats` lists those.",
+    {"formats": ["application/json", "text/csv"]},
+)
 OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "addDataset": (
         Refusal(
@@ -384,7 +391,20 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "listPrices": (
         *DENIED_READS,
         DATASET,
+        NOT_ACCEPTABLE,
+        Refusal(
+            409,
+            "digits-do-not-fit",
+            "A price here has more digits than 20 before or 18 after the point, "
+            "which this format cannot hold; take csv.",
+        ),
         Refusal(410, "retired", "The frequency was retired; `retired_at` says when.", RETIRED),
+        Refusal(
+            410,
+            "version-gone",
+            "The series was replaced after the page before, so its older version cannot be told; "
+            "start without the cursor.",
+        ),
         Refusal(
             422,
             "frequency-not-offered",
@@ -392,8 +412,15 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             {"dataset": "BTC", "frequencies": ["1d"]},
             at=("query", "/frequency"),
         ),
+        Refusal(
+            422,
+            "range-too-large",
+            "More bars could start in this range than one read gives; read it in the `chunks`, one after the other.",
+            {"chunks": [{"start": "1910-01-01T00:00:00Z", "end": "2410-01-01T00:00:00Z"}]},
+            at=("query", "/end"),
+        ),
     ),
-    "listMarketCaps": (ANY_DENIED, DATASET),
+    "listMarketCaps": (ANY_DENIED, DATASET, NOT_ACCEPTABLE),
     "createAccessRequest": ASKING,
     "previewAccessRequest": ASKING,
     "getAccessRequest": (REQUEST,),

@@ -69,6 +69,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/accounts/{id}/close", "entitlements", OPS),
     Route("GET", "/v1/jobs", "pricing", OPS),
     Route("POST", "/v1/jobs/{name}/run", "pricing", OPS),
+    Route("GET", "/v1/usage", "pricing", OPS),
     Route("GET", "/v1/me", "keys", QUANT),
     Route("GET", "/v1/api-keys", "keys", ADMIN),
     Route("POST", "/v1/api-keys", "keys", ADMIN),

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from shared.coherence.following import PATH, NeighbourOwner, following
 from shared.coherence.memory import Memory
 from shared.coherence.owner import Feed, changes_since, is_settling, settle
+from shared.compression import Compression
 from shared.correlation import Correlation
 from shared.database import Database
 from shared.errors import install_filters
@@ -46,6 +47,7 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
             Middleware(Correlation, name=module.name),
             Middleware(IdentityGuard),
             Middleware(Measured, name=module.name),
+            Middleware(Compression),
         ],
         separate_input_output_schemas=False,
         webhooks=module.messages,
@@ -82,6 +84,9 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
         memory: Memory[Any] = Memory()
         app.state.memories[name] = memory
         await stack.enter_async_context(following(memory, NeighbourOwner(app.state.neighbours[name])))
+    app.state.kept = {}
+    for name, opened in module.kept.items():
+        app.state.kept[name] = await stack.enter_async_context(opened(app.state.database))
 
 
 def _add_health(app: FastAPI, module: Module) -> None:

@@ -1,12 +1,14 @@
 """A service as data: what it is called, what it answers, what it does on an event and when it works by itself."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
 from shared.coherence.owner import Feed
+from shared.database import Database
 from shared.jobs import Chore, Job, Progress
 from shared.metrics import Gauges
 from shared.outbox import Errand, Task
@@ -23,9 +25,10 @@ class Module:
     event's type to what happens then, and `errands` builds those with an effect elsewhere, out of the service's
     settings; `messages` describes what these post to others' URLs; `gauges` read its tables for Prometheus; `news`
     tells its streams what has moved; `feed` counts its changes for those who remember its answers, and `remembered`
-    names the neighbours whose answers are remembered here; `idempotency` keeps the first answers to POSTs; `jobs`
-    builds the scheduled jobs out of the settings and a function that is told of their progress; `chores` are what the
-    scheduler does at every tick.
+    names the neighbours whose answers are remembered here; `idempotency` keeps the first answers to POSTs; `kept`
+    opens what lives as long as the API process, by the name that it has in `app.state.kept`; `jobs` builds the
+    scheduled jobs out of the settings and a function that is told of their progress; `chores` are what the scheduler
+    does at every tick.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Module:
     feed: Feed | None = None
     remembered: tuple[str, ...] = ()
     idempotency: Table | None = None
+    kept: Mapping[str, Callable[[Database], AbstractAsyncContextManager[object]]] = field(default_factory=dict)
     outbox: Table | None = None
     tasks: Mapping[str, Task] = field(default_factory=dict)
     gauges: tuple[Gauges, ...] = ()

@@ -1,4 +1,7 @@
-"""Reads."""
+"""Prices know the series version they are of, so that a version can be read after it; and who has read how much."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0004"
 down_revision = "0003"
@@ -7,8 +10,31 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply; what a series was before its present version is not known, so that one is its first."""
+    op.add_column("series", sa.Column("first_version", sa.Integer(), nullable=True), schema="pricing")
+    op.execute("update pricing.series set first_version = version")
+    op.alter_column("series", "first_version", nullable=False, schema="pricing")
+    for table, column in (("prices", "version"), ("price_revisions", "version"), ("price_revisions", "last_version")):
+        filled = sa.Column(column, sa.Integer(), server_default="0", nullable=False)
+        op.add_column(table, filled, schema="pricing")
+        op.alter_column(table, column, server_default=None, schema="pricing")
+    op.create_table(
+        "usage",
+        sa.Column("account", sa.Uuid(), nullable=False),
+        sa.Column("dataset", sa.String(), nullable=False),
+        sa.Column("frequency", sa.String(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("account_name", sa.String(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("last_read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("account", "dataset", "frequency", "day", name=op.f("pk_usage")),
+        schema="pricing",
+    )
 
 
 def downgrade() -> None:
     """Undo."""
+    op.drop_table("usage", schema="pricing")
+    for table, column in (("price_revisions", "last_version"), ("price_revisions", "version"), ("prices", "version")):
+        op.drop_column(table, column, schema="pricing")
+    op.drop_column("series", "first_version", schema="pricing")

@@ -6,6 +6,8 @@ from services.pricing.feeds.jobs import jobs
 from services.pricing.market_caps import controller as market_caps
 from services.pricing.prices import controller as prices
 from services.pricing.settings import PricingSettings
+from services.pricing.usage import controller as usage
+from services.pricing.usage.providers import counting
 from shared.module import Module
 
 module = Module(
@@ -13,10 +15,11 @@ module = Module(
     settings=PricingSettings,
     metadata=metadata,
     revision="0004",
-    controllers=(prices.router, market_caps.router, feeds.router),
     idempotency=idempotency,
+    controllers=(prices.router, market_caps.router, feeds.router, usage.router),
     neighbours=("entitlements", "catalog"),
     remembered=("entitlements",),
+    kept={"usage": counting},
     job_runs=job_runs,
     jobs=jobs,
 )

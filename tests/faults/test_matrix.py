@@ -69,6 +69,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/accounts/{id}/close"): STAFF,
     ("GET", "/v1/jobs"): STAFF,
     ("POST", "/v1/jobs/{name}/run"): STAFF,
+    ("GET", "/v1/usage"): STAFF,
     ("GET", "/v1/me"): PERSONS,
     ("GET", "/v1/api-keys"): ADMINS,
     ("POST", "/v1/api-keys"): ADMINS,

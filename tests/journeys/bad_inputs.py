@@ -111,6 +111,7 @@ OPERATIONS = (
     Operation("POST", "/v1/accounts/{id}/close", "ops", ID, REASON, ("reason",), ("reason",)),
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),
+    Operation("GET", "/v1/usage", "ops"),
     Operation("GET", "/v1/me", "quant"),
     Operation("GET", "/v1/api-keys", "admin"),
     Operation("POST", "/v1/api-keys", "admin", (), KEY, ("name", "role"), ("name",)),

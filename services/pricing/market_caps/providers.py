@@ -10,24 +10,32 @@ from services.pricing.access.providers import access_of, account_of
 from services.pricing.market_caps.policy import first_day
 from services.pricing.market_caps.schemas import MarketCapQuery
 from services.pricing.market_caps.service import MarketCapService
-from services.pricing.prices.policy import EARLIEST, LATEST
+from services.pricing.prices.errors import NotAcceptable
+from services.pricing.prices.policy import EARLIEST, LATEST, MEDIA_TYPES, negotiate
+from services.pricing.prices.schemas import Format
 from shared.application import Transaction
 from shared.clock import DatabaseClock
 from shared.pagination import cursors_of
 
+FORMATS: tuple[Format, ...] = ("json", "csv")
+
 
 @dataclass(frozen=True)
 class Reading:
-    """A read that was allowed a moment ago: the days in [start, end)."""
+    """A read that was allowed a moment ago: the days in [start, end); `limit` is None for all there are."""
 
     start: date
     end: date
-    limit: int
+    limit: int | None
     scope: str
+    format: Format
 
 
 async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], request: Request) -> Reading:
     """The query first, then the catalog, then entitlements; nothing is held meanwhile."""
+    format_ = query.format or negotiate(request.headers.get("accept", ""), FORMATS)
+    if format_ is None:
+        raise NotAcceptable(formats=[MEDIA_TYPES[format_] for format_ in FORMATS])
     start, end = first_day(query.start or EARLIEST), first_day(query.end or LATEST)
     scope = f"market-caps/{symbol}/{start}/{end}"
     if query.cursor:
@@ -35,7 +43,8 @@ async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], reque
     account, access = account_of(request), access_of(request)
     await access.dataset(symbol)
     await access.require_allowed(account, symbol)
-    return Reading(start, end, query.limit, scope)
+    whole = format_ == "csv" and "limit" not in query.model_fields_set
+    return Reading(start, end, None if whole else query.limit, scope, format_)
 
 
 def _market_caps(session: Transaction) -> MarketCapService:

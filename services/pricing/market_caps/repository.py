@@ -41,8 +41,8 @@ class MarketCapRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def page(self, dataset: str, *, start: date, end: date, limit: int) -> Sequence[MarketCap]:
-        """At most `limit` days in [start, end)."""
+    def page(self, dataset: str, *, start: date, end: date, limit: int | None) -> Sequence[MarketCap]:
+        """At most `limit` days in [start, end); all of them without one."""
         days = (col(MarketCap.date) >= start, col(MarketCap.date) < end)
         query = select(MarketCap).where(col(MarketCap.dataset) == dataset, *days)
         return self._session.scalars(query.order_by(col(MarketCap.date)).limit(limit)).all()

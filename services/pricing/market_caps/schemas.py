@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pydantic import Field, field_serializer
 
-from services.pricing.prices.schemas import Range
+from services.pricing.prices.schemas import Range, Text
 from shared.wire import Output
 
 
@@ -25,9 +25,17 @@ DayCaps = Mapping[dt.date, DayCap]
 class MarketCapQuery(Range):
     """The query of market capitalisations: a day belongs to the range if its first instant does."""
 
-    limit: int = Field(default=100, ge=1, le=500, description="At most this many rows.")
+    limit: int = Field(
+        default_factory=lambda: 100,  # not in OpenAPI, as with prices: a form would cut a csv that is meant whole
+        ge=1,
+        le=500,
+        description="At most this many rows. json: 100 unless given; csv: the whole range unless given.",
+    )
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000
+    )
+    format: Text | None = Field(
+        default=None, description="What `Accept` prefers, unless given; json if it does not care."
     )
 
 

@@ -42,8 +42,8 @@ class MarketCapService:
         """The provenance of what is held for a day, by dataset."""
         return self._caps.provenances(day)
 
-    def page(self, dataset: str, *, start: date, end: date, limit: int) -> Sequence[MarketCap]:
-        """At most `limit` days in [start, end), oldest first."""
+    def page(self, dataset: str, *, start: date, end: date, limit: int | None) -> Sequence[MarketCap]:
+        """At most `limit` days in [start, end), oldest first; all of them without one."""
         return self._caps.page(dataset, start=start, end=end, limit=limit)
 
     def source(self, dataset: str) -> str | None:

@@ -13,7 +13,8 @@ from shared.database import UtcDateTime
 class Series(Base, table=True):
     """All prices of a dataset at one frequency, from one source; `version` rises with every visible change.
 
-    `1mo` is not stored: it is computed from `1d`.
+    From `first_version` on, every version can still be told: before it, there were another source's prices. `1mo` is
+    not stored: it is computed from `1d`.
     """
 
     __tablename__ = "series"
@@ -26,13 +27,15 @@ class Series(Base, table=True):
     frequency: str = Field(primary_key=True)
     source: str
     version: int
+    first_version: int
     updated_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class Price(Base, table=True):
     """One bar, by its start; numeric without precision keeps the source's digits, trailing zeros too.
 
-    `recorded_at` is when the source was asked; from the end of the bar's period on, the price is final.
+    `recorded_at` is when the source was asked; from the end of the bar's period on, the price is final. Since the
+    series' `version` it stands so.
     """
 
     __tablename__ = "prices"
@@ -46,10 +49,14 @@ class Price(Base, table=True):
     timestamp: datetime = Field(primary_key=True, sa_type=UtcDateTime)
     price_usd: Decimal = Field(sa_type=Numeric)
     recorded_at: datetime = Field(sa_type=UtcDateTime)
+    version: int
 
 
 class PriceRevision(Base, table=True):
-    """What a price was from `recorded_at` until another took its place at `superseded_at`."""
+    """What a price was from `recorded_at` until another took its place, or it became final, at `superseded_at`.
+
+    It stood so in the series' versions from `version` to `last_version`.
+    """
 
     __tablename__ = "price_revisions"
 
@@ -59,3 +66,5 @@ class PriceRevision(Base, table=True):
     superseded_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
     price_usd: Decimal = Field(sa_type=Numeric)
     recorded_at: datetime = Field(sa_type=UtcDateTime)
+    version: int
+    last_version: int

@@ -1,4 +1,6 @@
-"""Why prices are not taken, or not handed out to the end."""
+"""Why prices are not taken, or not handed out."""
+
+from shared.errors import Problem
 
 
 class SeriesHasOtherSource(Exception):
@@ -8,8 +10,29 @@ class SeriesHasOtherSource(Exception):
         super().__init__(f"{dataset} {frequency} holds {stored} prices; {offered} ones cannot be mixed in")
 
 
-class SeriesReplaced(Exception):
-    """The series was replaced by another source's while it was being sent; the answer is cut off."""
+class VersionGone(Problem):
+    """The series was replaced after the page before, so its older version cannot be told; start without the cursor."""
+
+    status = 410
+
+
+class NotAcceptable(Problem):
+    """No format that `Accept` takes is one that there is; `formats` lists those."""
+
+    status = 406
+
+
+class RangeTooLarge(Problem):
+    """More bars could start in this range than one read gives; read it in the `chunks`, one after the other."""
+
+    status = 422
+    field = ("query", "/end")
+
+
+class DigitsDoNotFit(Problem):
+    """A price here has more digits than 20 before or 18 after the point, which this format cannot hold; take csv."""
+
+    status = 409
 
 
 class ImportRefused(Exception):

@@ -1,13 +1,22 @@
-"""Pure rules of prices: which source may follow which, the calendar of bars, the format that is meant."""
+"""Pure rules of prices: which source may follow which, the calendar of bars, formats and tags."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from services.pricing.prices.schemas import Format
+from services.pricing.prices.schemas import Edition, Format
 
 PERIODS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 SAMPLE = "sample"
+LARGEST = 5_000_000  # bars that one read may be asked for: 570 years of hours
+FORMATS: tuple[Format, ...] = ("json", "csv", "arrow", "parquet")
+MEDIA_TYPES: Mapping[Format, str] = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(3000, 1, 1, tzinfo=UTC)
 
@@ -45,16 +54,30 @@ def bars_between(frequency: str, start: datetime, end: datetime) -> int:
     return (end.year - start.year) * 12 + end.month - start.month
 
 
-def negotiate(accept: str) -> Format:
-    """The format that an `Accept` header prefers; json unless csv is asked for more than json is."""
+def ranges(frequency: str, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """The range in as few parts, of whole days, as hold no more bars than one read gives."""
+    parts = max(1, -(-bars_between(frequency, start, end) // LARGEST))
+    step = timedelta(days=-(-(end - start) // (timedelta(days=1) * parts)))
+    return [(start + n * step, min(start + (n + 1) * step, end)) for n in range(parts)]
+
+
+def negotiate(accept: str, among: Sequence[Format] = FORMATS) -> Format | None:
+    """The format that an `Accept` header prefers, the first of equals; none when it takes none of them."""
     weights: dict[str, float] = {}
     for offer in accept.lower().split(","):
         kind, *parameters = (part.strip() for part in offer.split(";"))
-        weights[kind] = next((_weight(p) for p in parameters if p.startswith("q=")), 1.0)
-    anything = weights.get("*/*", 0.0)
-    csv = weights.get("text/csv", weights.get("text/*", anything))
-    json = weights.get("application/json", weights.get("application/*", anything))
-    return "csv" if csv > json else "json"
+        if "/" in kind:
+            weights[kind] = next((_weight(p) for p in parameters if p.startswith("q=")), 1.0)
+    if not weights:
+        return among[0]
+    best = max(among, key=lambda format_: _preference(weights, MEDIA_TYPES[format_]))
+    return best if _preference(weights, MEDIA_TYPES[best]) > 0 else None
+
+
+def _preference(weights: Mapping[str, float], media_type: str) -> float:
+    """What is said of the type itself counts before what is said of its family, or of anything."""
+    family = media_type.partition("/")[0] + "/*"
+    return next((weights[kind] for kind in (media_type, family, "*/*") if kind in weights), 0.0)
 
 
 def _weight(parameter: str) -> float:
@@ -62,3 +85,15 @@ def _weight(parameter: str) -> float:
         return float(parameter.removeprefix("q="))
     except ValueError:
         return 0.0
+
+
+def tag(edition: Edition, format_: Format) -> str:
+    """The strong entity tag of an answer: a version again, after a restore say, has another time."""
+    since = (edition.since - EPOCH) // timedelta(microseconds=1) if edition.since else 0
+    return f'"{edition.version}-{since:x}-{format_}"'
+
+
+def is_known(if_none_match: str, tag_: str) -> bool:
+    """Whether an `If-None-Match` header names the tag."""
+    named = [name.strip().removeprefix("W/") for name in if_none_match.split(",")]
+    return tag_ in named or "*" in named

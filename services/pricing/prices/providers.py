@@ -9,13 +9,15 @@ from fastapi import Depends, Query, Request
 
 from services.pricing.access.providers import access_of, account_of
 from services.pricing.access.source import Access
-from services.pricing.prices.policy import EARLIEST, LATEST, negotiate, next_bar
-from services.pricing.prices.schemas import Chunk, Format, PriceQuery, Window
+from services.pricing.prices.errors import NotAcceptable, RangeTooLarge
+from services.pricing.prices.policy import EARLIEST, FORMATS, LATEST, MEDIA_TYPES, negotiate, next_bar, ranges
+from services.pricing.prices.schemas import Chunk, Edition, Format, PriceQuery, Text, Window
 from services.pricing.prices.service import PriceService
 from shared.application import Transaction
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.pagination import Cursors, cursors_of
+from shared.wire import instant_text
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,14 @@ class Reading:
     format: Format
     limit: int | None
     scope: str
-    source: str | None
+    known: str
     account: UUID
     access: Access
+
+    @property
+    def text(self) -> Text:
+        """What Postgres renders: every table is made out of CSV."""
+        return "json" if self.format == "json" else "csv"
 
     async def check_again(self) -> None:
         """Raises Denied when it may no longer be answered."""
@@ -41,31 +48,62 @@ class History:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
-        """The first `limit` bars of the window."""
+    def edition(self, window: Window) -> Edition:
+        """The edition that the window is read in."""
+        if window.edition is not None:
+            return window.edition
+        with self._database.transaction() as session:
+            return PriceService(session, DatabaseClock()).edition(window.dataset, window.frequency)
+
+    def read(self, window: Window, *, format_: Text, limit: int) -> Chunk:
+        """The first `limit` bars of the window; raises VersionGone."""
         with self._database.transaction() as session:
             return PriceService(session, DatabaseClock()).read(window, format_=format_, limit=limit)
 
 
 async def _reading(symbol: str, query: Annotated[PriceQuery, Query()], request: Request) -> Reading:
     """The query first, then the catalog, then entitlements; nothing is held meanwhile."""
-    window = Window(symbol, query.frequency, query.start or EARLIEST, query.end or LATEST)
-    scope = f"prices/{symbol}/{window.frequency}/{window.start.isoformat()}/{window.end.isoformat()}"
-    source = None
-    if query.cursor:
-        window, source = _continued(window, cursors_of(request), scope, query.cursor)
     format_ = query.format or negotiate(request.headers.get("accept", ""))
-    whole = format_ == "csv" and "limit" not in query.model_fields_set
+    if format_ is None:
+        raise NotAcceptable(formats=[MEDIA_TYPES[format_] for format_ in FORMATS])
+    window, scope = _window(symbol, query), _scope(symbol, query)
+    if query.cursor:
+        window = _continued(window, cursors_of(request), scope, query.cursor)
+    whole = format_ != "json" and "limit" not in query.model_fields_set
+    known = request.headers.get("if-none-match", "")
     account, access = account_of(request), access_of(request)
     await access.require_offered(symbol, query.frequency)
     await access.require_allowed(account, symbol, query.frequency)
-    return Reading(window, format_, None if whole else query.limit, scope, source, account, access)
+    return Reading(window, format_, None if whole else query.limit, scope, known, account, access)
 
 
-def _continued(window: Window, cursors: Cursors, scope: str, cursor: str) -> tuple[Window, str | None]:
-    """The rest of the window after a cursor, and the source that the page before was of."""
-    last, source = cursors.load(scope, cursor)
-    return replace(window, start=next_bar(window.frequency, datetime.fromisoformat(last))), source
+def _window(symbol: str, query: PriceQuery) -> Window:
+    """What is asked for; raises RangeTooLarge."""
+    if query.start is not None and query.end is not None:
+        parts = ranges(query.frequency, query.start, query.end)
+        if len(parts) > 1:
+            chunks = [{"start": instant_text(start), "end": instant_text(end)} for start, end in parts]
+            raise RangeTooLarge(chunks=chunks)
+    return Window(symbol, query.frequency, query.start or EARLIEST, query.end or LATEST, query.as_of)
+
+
+def _scope(symbol: str, query: PriceQuery) -> str:
+    """The question that a cursor belongs to."""
+    return "/".join(["prices", symbol, query.frequency, *(str(at) for at in (query.start, query.end, query.as_of))])
+
+
+def _continued(window: Window, cursors: Cursors, scope: str, cursor: str) -> Window:
+    """The rest of the window after a cursor, in the edition that the page before was of."""
+    last, version, since = cursors.load(scope, cursor)
+    edition = Edition(version, datetime.fromisoformat(since))
+    return replace(window, start=next_bar(window.frequency, datetime.fromisoformat(last)), edition=edition)
+
+
+def position(chunk: Chunk) -> list[str | int] | None:
+    """Where the page after a chunk begins, and in which edition; None after the last one."""
+    if not chunk.more or chunk.last is None or chunk.edition.since is None:
+        return None
+    return [chunk.last.isoformat(), chunk.edition.version, chunk.edition.since.isoformat()]
 
 
 def _history(request: Request) -> History:

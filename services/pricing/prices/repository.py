@@ -11,11 +11,12 @@ from sqlmodel import col
 
 from services.pricing.prices import statements
 from services.pricing.prices.entities import Price, PriceRevision, Series
-from services.pricing.prices.schemas import Chunk, Format, Known, Sample, Window
+from services.pricing.prices.schemas import Known, Sample, Text, Window
 
 STORED = {"1h": "1h", "1d": "1d", "1mo": "1d"}
 PERIODS = {"1h": "1 hour", "1d": "1 day", "1mo": "1 month"}
 UNITS = {"1h": "hour", "1d": "day", "1mo": "month"}
+LATEST_VERSION = 2**31 - 1
 
 
 class PriceRepository:
@@ -35,14 +36,18 @@ class PriceRepository:
 
     def lock_series(self, dataset: str, frequency: str, *, source: str, now: datetime) -> Series:
         """The series, made when there is none, held until the transaction ends: one batch after another."""
-        new = {"dataset": dataset, "frequency": frequency, "source": source, "version": 0, "updated_at": now}
-        self._session.execute(insert(Series).values(new).on_conflict_do_nothing())
+        new = {"dataset": dataset, "frequency": frequency, "source": source, "updated_at": now}
+        self._session.execute(insert(Series).values(**new, version=0, first_version=1).on_conflict_do_nothing())
         held = select(Series).where(col(Series.dataset) == dataset, col(Series.frequency) == frequency)
         return self._session.scalars(held.with_for_update().execution_options(populate_existing=True)).one()
 
-    def change_series(self, dataset: str, frequency: str, *, source: str, now: datetime) -> None:
-        """Note that what can be read of the series has changed."""
-        values = {"source": source, "version": Series.version + 1, "updated_at": now}
+    def change_series(
+        self, dataset: str, frequency: str, *, source: str, now: datetime, version: int, anew: bool
+    ) -> None:
+        """Note that what can be read of the series has changed; `anew`: that nothing before can be told any more."""
+        values = {"source": source, "version": version, "updated_at": now} | (
+            {"first_version": version} if anew else {}
+        )
         which = (col(Series.dataset) == dataset, col(Series.frequency) == frequency)
         self._session.execute(update(Series).where(*which).values(values))
 
@@ -52,12 +57,15 @@ class PriceRepository:
             which = (col(table.dataset) == dataset, col(table.frequency) == frequency)
             self._session.execute(delete(table).where(*which))
 
-    def merge(self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime) -> Mapping[str, int]:
+    def merge(
+        self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime, version: int
+    ) -> Mapping[str, int]:
         """Store a batch in one statement; counts `inserted`, `revised`, `unchanged`, and `closed` of the last."""
         batch = {
             "timestamps": ",".join(sample.timestamp.isoformat() for sample in samples),
             "prices": ",".join(format(sample.price, "f") for sample in samples),
             "seen_at": seen_at,
+            "version": version,
         }
         return self._one(statements.MERGE, dataset, frequency, **batch)
 
@@ -83,11 +91,14 @@ class PriceRepository:
         found = {row.timestamp: row.price_usd for row in held}
         return Known(found, self._session.scalars(before).first(), self._session.scalars(after).first())
 
-    def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
-        """The first `limit` bars of a window, rendered by Postgres."""
-        statement = statements.reading(window.frequency, format_)
+    def read(self, window: Window, *, format_: Text, limit: int) -> Mapping[str, Any]:
+        """The first `limit` bars of a window, rendered by Postgres, and the series as it is now."""
+        past = window.edition is not None or window.as_of is not None
+        version = window.edition.version if window.edition else LATEST_VERSION
         bounds = {"start": window.start, "end": window.end, "limit": limit}
-        return Chunk(**self._one(statement, window.dataset, window.frequency, **bounds))
+        known = {"version": version, "as_of": window.as_of or "infinity"} if past else {}
+        statement = statements.reading(window.frequency, format_, past=past)
+        return self._one(statement, window.dataset, window.frequency, **bounds, **known)
 
     def coverage(self, dataset: str, frequency: str) -> Mapping[str, Any]:
         """`rows`, `first`, `last`, and the `starts` and `ends` of what is missing between them."""

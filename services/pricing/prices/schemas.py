@@ -11,7 +11,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from shared.wire import Instant, Output, Query
 
 Frequency = Literal["1h", "1d", "1mo"]
-Format = Literal["json", "csv"]
+Format = Literal["json", "csv", "arrow", "parquet"]
+Text = Literal["json", "csv"]
 Counts = Mapping[str, int]
 
 
@@ -30,13 +31,26 @@ class Sample(Protocol):
 
 
 @dataclass(frozen=True)
+class Edition:
+    """A version of a series, and since when it is that."""
+
+    version: int
+    since: datetime | None
+
+
+@dataclass(frozen=True)
 class Window:
-    """Which bars: those of one series that start in [start, end)."""
+    """Which bars: those of one series that start in [start, end).
+
+    With an edition, as they stood in that; with `as_of`, as they were known at that instant.
+    """
 
     dataset: str
     frequency: str
     start: datetime
     end: datetime
+    as_of: datetime | None = None
+    edition: Edition | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +72,14 @@ class Extent:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bars of a window, rendered: the first ones, up to `last`; whether more follow; and whose prices they are."""
+    """Bars of a window, rendered: the first ones, up to `last`; whether more follow; whose, of which edition."""
 
     body: str
+    rows: int
     last: datetime | None
     more: bool
     source: str | None
+    edition: Edition
 
 
 class Range(Query):
@@ -89,12 +105,17 @@ class PriceQuery(Range):
         default_factory=lambda: 1000,  # not in OpenAPI: a form would send it, and so cut a csv that is meant whole
         ge=1,
         le=10_000,
-        description="At most this many rows. json: 1000 unless given; csv: the whole range unless given.",
+        description="At most this many rows. json: 1000 unless given; other formats: the whole range unless given.",
+    )
+    as_of: Instant | None = Field(
+        default=None, description="As it was known at this instant: bars that came later and later revisions left out."
     )
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000
     )
-    format: Format | None = Field(default=None, description="json, unless `Accept` or this says csv.")
+    format: Format | None = Field(
+        default=None, description="What `Accept` prefers, unless given; json if it does not care."
+    )
 
 
 class PriceOut(Output):

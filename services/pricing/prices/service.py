@@ -1,25 +1,17 @@
 """What can be done with prices: load, read, tell what is covered."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from services.pricing.prices import policy
-from services.pricing.prices.errors import SeriesHasOtherSource
+from services.pricing.prices.errors import SeriesHasOtherSource, VersionGone
 from services.pricing.prices.repository import PriceRepository
-from services.pricing.prices.schemas import (
-    Chunk,
-    Counts,
-    Coverage,
-    Extent,
-    Format,
-    Gap,
-    Known,
-    Sample,
-    Window,
-)
+from services.pricing.prices.schemas import Chunk, Counts, Coverage, Edition, Extent, Gap, Known, Sample, Text, Window
 from shared.clock import Clock
+from shared.errors import invalid
 
 NOTHING: Counts = {"inserted": 0, "revised": 0, "unchanged": 0}
 NOTHING_KNOWN = Known({}, None, None)
@@ -53,14 +45,15 @@ class PriceService:
             return NOTHING
         self._prices.allow_long_work()
         now = self._clock.now(self._session)
-        stored = self._prices.lock_series(dataset, frequency, source=source, now=now).source
-        step = _admit(dataset, frequency, stored=stored, offered=source, replace=replace)
-        if step == "replace":
+        held = self._prices.lock_series(dataset, frequency, source=source, now=now)
+        anew = _admit(dataset, frequency, stored=held.source, offered=source, replace=replace) == "replace"
+        if anew:
             self._prices.clear(dataset, frequency)
-        counts = dict(self._prices.merge(dataset, frequency, samples, seen_at=seen_at or now))
+        version = held.version + 1
+        counts = dict(self._prices.merge(dataset, frequency, samples, seen_at=seen_at or now, version=version))
         closed = counts.pop("closed")  # the same price, but final from now on: readers see that too
-        if step == "replace" or closed or counts["unchanged"] < len(samples):
-            self._prices.change_series(dataset, frequency, source=source, now=now)
+        if anew or closed or counts["unchanged"] < len(samples):
+            self._prices.change_series(dataset, frequency, source=source, now=now, version=version, anew=anew)
         return counts
 
     def extent(self, dataset: str, frequency: str, source: str) -> Extent | None:
@@ -79,9 +72,26 @@ class PriceService:
             return NOTHING_KNOWN
         return self._prices.known(dataset, frequency, start=start, end=end)
 
-    def read(self, window: Window, *, format_: Format, limit: int) -> Chunk:
-        """The first `limit` bars of a window, rendered."""
-        return self._prices.read(_whole_months(window), format_=format_, limit=limit)
+    def edition(self, dataset: str, frequency: str) -> Edition:
+        """The series' present version."""
+        series = self._prices.find_series(dataset, frequency)
+        return Edition(series.version, series.updated_at) if series else Edition(0, None)
+
+    def read(self, window: Window, *, format_: Text, limit: int) -> Chunk:
+        """The first `limit` bars of a window, rendered; raises VersionGone, and InvalidInput for an instant to come."""
+        found = self._prices.read(_whole_months(window), format_=format_, limit=limit)
+        if window.as_of is not None and window.as_of > found["now"]:
+            raise invalid("query", "/as_of", "an instant that has come")
+        if window.edition and not found["first_version"] <= window.edition.version <= found["version"]:
+            raise VersionGone
+        return Chunk(
+            body=found["body"],
+            rows=found["rows"],
+            last=found["last"],
+            more=found["more"],
+            source=found["source"],
+            edition=window.edition or Edition(found["version"], found["updated_at"]),
+        )
 
     def coverage(self, dataset: str, frequencies: Iterable[str]) -> list[Coverage]:
         """What is stored of each frequency, and what is missing."""
@@ -114,4 +124,4 @@ def _whole_months(window: Window) -> Window:
     if window.frequency != "1mo":
         return window
     start, end = policy.month_from(window.start), policy.month_from(window.end)
-    return Window(window.dataset, window.frequency, start, end)
+    return dataclasses.replace(window, start=start, end=end)

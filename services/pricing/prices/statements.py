@@ -1,6 +1,6 @@
 """The statements of the prices, as Postgres runs them: it merges whole batches and renders whole pages."""
 
-from services.pricing.prices.schemas import Format
+from services.pricing.prices.schemas import Text
 
 # A batch comes as two texts: the app role may not make temporary tables, and one parse in C is quicker than 100,000
 # values. The caller holds the series' row, so what is read here is what is written over.
@@ -10,6 +10,7 @@ with incoming as materialized (
         as bar (timestamp, price_usd)
 ), judged as materialized (
     select incoming.timestamp, incoming.price_usd, known.price_usd as old_price, known.recorded_at as old_recorded_at,
+        known.version as old_version,
         case
             when known.timestamp is null then 'inserted'
             when known.recorded_at > :seen_at then 'unchanged'
@@ -21,13 +22,15 @@ with incoming as materialized (
     from incoming left join pricing.prices as known
         on known.dataset = :dataset and known.frequency = :frequency and known.timestamp = incoming.timestamp
 ), kept as (
-    insert into pricing.price_revisions (dataset, frequency, timestamp, superseded_at, price_usd, recorded_at)
-    select :dataset, :frequency, timestamp, :seen_at, old_price, old_recorded_at from judged where fate = 'revised'
+    insert into pricing.price_revisions
+        (dataset, frequency, timestamp, superseded_at, price_usd, recorded_at, version, last_version)
+    select :dataset, :frequency, timestamp, :seen_at, old_price, old_recorded_at, old_version, :version - 1
+    from judged where fate in ('revised', 'closed')
 ), written as (
-    insert into pricing.prices (dataset, frequency, timestamp, price_usd, recorded_at)
-    select :dataset, :frequency, timestamp, price_usd, :seen_at from judged where fate <> 'unchanged'
-    on conflict (dataset, frequency, timestamp)
-        do update set price_usd = excluded.price_usd, recorded_at = excluded.recorded_at
+    insert into pricing.prices (dataset, frequency, timestamp, price_usd, recorded_at, version)
+    select :dataset, :frequency, timestamp, price_usd, :seen_at, :version from judged where fate <> 'unchanged'
+    on conflict (dataset, frequency, timestamp) do update
+        set price_usd = excluded.price_usd, recorded_at = excluded.recorded_at, version = excluded.version
 )
 select
     count(*) filter (where fate = 'inserted') as inserted,
@@ -43,9 +46,25 @@ where dataset = :dataset and frequency = :frequency and recorded_at >= timestamp
 order by timestamp desc limit 1
 """
 
+SERIES = "dataset = :dataset and frequency = :frequency"
+PRESENT = f"""
+    select timestamp, price_usd, recorded_at from pricing.prices
+    where {SERIES} and timestamp >= :start and timestamp < :end
+"""  # noqa: S608  # here and below: nothing but this module's own text is put in
+# what stood in a version of the series, of that what was recorded until an instant; a bar stands in one half only
+PAST = f"""
+    ({PRESENT} and version <= :version and recorded_at <= cast(:as_of as timestamptz) {{first}})
+    union all
+    (select timestamp, price_usd, recorded_at from pricing.price_revisions
+    where {SERIES} and timestamp >= :start and timestamp < :end
+        and version <= :version and recorded_at <= cast(:as_of as timestamptz)
+        and (last_version >= :version or superseded_at > cast(:as_of as timestamptz)) {{first}})
+"""  # noqa: S608
+FIRST = "order by timestamp limit :limit + 1"  # in each half: else all that follows would be sorted for every chunk
+
 BARS = """
-    select timestamp, price_usd, recorded_at >= timestamp + cast(:period as interval) as final from pricing.prices
-    where dataset = :dataset and frequency = :frequency and timestamp >= :start and timestamp < :end
+    select timestamp, price_usd, recorded_at >= timestamp + cast(:period as interval) as final
+    from ({known}) as known
     order by timestamp limit :limit + 1
 """
 
@@ -66,8 +85,7 @@ MONTHS = """
             count(*) as samples, sum(price_usd) * 1000000000000000000 as total,
             bool_or(extract(day from (timestamp + interval '1 day') at time zone 'UTC') = 1
                 and recorded_at >= timestamp + interval '1 day') as final
-        from pricing.prices
-        where dataset = :dataset and frequency = '1d' and timestamp >= :start and timestamp < :end
+        from ({known}) as known
         group by 1 order by 1 limit :limit + 1
     ) as days) as months
 """
@@ -99,16 +117,26 @@ from spaced
 """
 
 
-def reading(frequency: str, format_: Format) -> str:
-    """One statement, so one snapshot: the rendered rows, the last one's time, whether more follow, and the source."""
+def reading(frequency: str, text: Text, *, past: bool) -> str:
+    """One statement, so one snapshot: the rendered rows, the last one's time, whether more follow, and the series.
+
+    `past` reads the series as it was, in a version or at an instant.
+    """
     monthly = frequency == "1mo"
-    row = ROWS[format_] + (MONTH_FIELDS[format_] if monthly else "") + ENDS[format_]
+    row = ROWS[text] + (MONTH_FIELDS[text] if monthly else "") + ENDS[text]
+    known = PAST.format(first="" if monthly else FIRST) if past else PRESENT
+    bars = (MONTHS if monthly else BARS).format(known=known)
     return f"""
-        with bars as ({MONTHS if monthly else BARS}),
-        numbered as (select *, row_number() over (order by timestamp) as number from bars)
-        select coalesce(string_agg({row} order by timestamp) filter (where number <= :limit), '') as body,
-            max(timestamp) filter (where number <= :limit) as last,
-            count(*) > :limit as more,
-            (select source from pricing.series where dataset = :dataset and frequency = :frequency) as source
-        from numbered
-    """  # noqa: S608  # nothing but this module's own text is put in
+        with bars as ({bars}),
+        numbered as (select *, row_number() over (order by timestamp) as number from bars),
+        page as (
+            select coalesce(string_agg({row} order by timestamp) filter (where number <= :limit), '') as body,
+                max(timestamp) filter (where number <= :limit) as last,
+                count(*) > :limit as more,
+                least(count(*), :limit) as rows
+            from numbered
+        )
+        select page.*, source, coalesce(version, 0) as version, coalesce(first_version, 0) as first_version,
+            updated_at, clock_timestamp() as now
+        from page left join pricing.series on {SERIES}
+    """  # noqa: S608

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import psycopg
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from services.pricing.module import module
@@ -104,10 +105,20 @@ class Service:
     client: httpx.Client
     database: Database
     signer: Signer
+    statements: list[str]
 
-    def get(self, path: str, *, role: Role = "quant", accept: str | None = None, **query: str | int) -> httpx.Response:
-        """GET as an account with a role, or as nobody."""
-        return self.client.get(path, params=query or None, headers=self._headers(role, accept))
+    def get(
+        self,
+        path: str,
+        *,
+        role: Role = "quant",
+        accept: str | None = None,
+        known: str | None = None,
+        **query: str | int,
+    ) -> httpx.Response:
+        """GET as an account with a role, or as nobody; `known` is the tag that the caller has an answer under."""
+        headers = self._headers(role, accept) | ({"If-None-Match": known} if known else {})
+        return self.client.get(path, params=query or None, headers=headers)
 
     def stream(self, path: str, **query: str | int) -> AbstractContextManager[httpx.Response]:
         """GET an answer piece by piece."""
@@ -117,10 +128,17 @@ class Service:
         """POST as an account with a role."""
         return self.client.post(path, json=body, headers=self._headers(role, None))
 
-    def load(self, dataset: str, frequency: str, samples: Sequence[Bar], source: str = "coincap") -> None:
+    def load(
+        self,
+        dataset: str,
+        frequency: str,
+        samples: Sequence[Bar],
+        source: str = "coincap",
+        seen_at: datetime | None = None,
+    ) -> None:
         """Store samples, committed."""
         with self.database.transaction() as session:
-            PriceService(session, DatabaseClock()).load(dataset, frequency, source, samples)
+            PriceService(session, DatabaseClock()).load(dataset, frequency, source, samples, seen_at=seen_at)
 
     def _headers(self, role: Role, accept: str | None) -> dict[str, str]:
         account = None if role == "anonymous" else ACCOUNT
@@ -132,5 +150,8 @@ class Service:
 def service(settings: PricingSettings, database: Database) -> Iterator[Service]:
     """The service, listening, on a database of its own."""
     signer = Signer(settings.identity_private_key, issuer="gateway")
-    with listening(create_app(module, settings)) as url, httpx.Client(base_url=url, timeout=20) as client:
-        yield Service(client, database, signer)
+    app = create_app(module, settings)
+    statements: list[str] = []
+    with listening(app) as url, httpx.Client(base_url=url, timeout=20) as client:
+        event.listen(app.state.database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        yield Service(client, database, signer, statements)

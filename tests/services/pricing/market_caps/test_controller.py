@@ -61,6 +61,27 @@ def test_a_range_is_half_open(service: Service) -> None:
     assert [row["date"] for row in rows] == ["2025-06-11", "2025-06-12"]
 
 
+def test_csv_is_the_whole_range_unless_limited(service: Service) -> None:
+    whole = service.get(CAPS, format="csv")
+    assert whole.headers["content-type"] == "text/csv; charset=utf-8"
+    assert whole.headers["content-disposition"] == 'attachment; filename="BTC_USD_market_caps.csv"'
+    header, *lines = whole.text.splitlines()
+    assert header == "date,market_cap_usd,observed_at,provenance"
+    assert lines[0] == "2025-06-10,1394938121675.859863281250000000,2025-06-10T20:00:00Z,observed"
+    listed = service.get(CAPS).json()["data"]
+    assert [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines] == listed
+    first = service.get(CAPS, accept="text/csv", limit=4)
+    rest = service.get(first.links["next"]["url"], accept="text/csv")
+    assert first.text.splitlines() + rest.text.splitlines()[1:] == whole.text.splitlines()
+    assert service.get(CAPS, format="csv", end="2020-01-01").text == header + "\n"
+
+
+def test_no_format_that_is_accepted(service: Service) -> None:
+    answer = service.get(CAPS, accept="application/vnd.apache.parquet")
+    assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")
+    assert answer.json()["formats"] == ["application/json", "text/csv"]
+
+
 def test_refusals(service: Service) -> None:
     cursor = service.get(CAPS, limit=1).json()["next_cursor"]
     assert service.get(CAPS, start="2025-06-10", cursor=cursor).json()["code"] == "invalid-cursor"

@@ -154,16 +154,41 @@ def test_a_cursor_fits_its_own_question_only(service: Service) -> None:
         {"frequency": "1h", "cursor": "rubbish"},
         {"frequency": "1h", "cursor": "é"},
     ):
+        service.statements.clear()
         answer = service.get(PRICES, **query)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid-cursor"), query
+        assert service.statements == []
     assert service.get("/v1/datasets/ETH/prices", frequency="1d", cursor=cursor).status_code == 400
+
+
+def test_r6_a_range_that_is_too_large_is_refused_with_the_parts_to_read_it_in(service: Service) -> None:
+    service.load("BTC", "1h", bars(3))
+    for format_ in ("json", "csv", "arrow", "parquet"):
+        answer = service.get(PRICES, frequency="1h", start="1901-01-01", end="2999-01-01", format=format_)
+        assert (answer.status_code, answer.json()["code"]) == (422, "range-too-large")
+    assert service.statements == []
+    assert entitlements.app.state.asked == []
+    parts = answer.json()["chunks"]
+    assert [parts[0]["start"], parts[-1]["end"]] == ["1901-01-01T00:00:00Z", "2999-01-01T00:00:00Z"]
+    found = [service.get(PRICES, frequency="1h", **part) for part in parts]
+    assert [len(page.json()["data"]) for page in found] == [3, 0]
+    assert len(rows(service, frequency="1h", start="1901-01-01")) == 3
+
+
+def test_no_format_that_is_accepted(service: Service) -> None:
+    answer = service.get(PRICES, frequency="1h", accept="text/html")
+    assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")
+    assert answer.json()["formats"][:2] == ["application/json", "text/csv"]
+    assert service.get(PRICES, frequency="1h", format="json", accept="text/html").status_code == 200
+    assert len(service.statements) == 1
 
 
 def test_a_cursor_ends_with_the_series_it_is_of(service: Service) -> None:
     service.load("BTC", "1h", bars(5), source="sample")
     cursor = service.get(PRICES, frequency="1h", limit=2).json()["next_cursor"]
     service.load("BTC", "1h", bars(5))
-    assert service.get(PRICES, frequency="1h", cursor=cursor).json()["code"] == "invalid-cursor"
+    answer = service.get(PRICES, frequency="1h", cursor=cursor)
+    assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
 
 
 @pytest.mark.parametrize(
@@ -177,16 +202,22 @@ def test_a_cursor_ends_with_the_series_it_is_of(service: Service) -> None:
         ({"frequency": "1h", "start": "2025-06-10T00:00:00"}, "/start"),
         ({"frequency": "1h", "start": "2025-06-11", "end": "2025-06-10"}, "/end"),
         ({"frequency": "1h", "start": "2025-06-10", "end": "2025-06-10"}, "/end"),
-        ({"frequency": "1h", "as_of": "2025-06-10"}, "/as_of"),
+        ({"frequency": "1h", "as_of": "2025-06-10T00:00"}, "/as_of"),
+        ({"frequency": "1h", "limit": 10**30}, "/limit"),
+        ({"frequency": "1h", "start": "-271821-04-20"}, "/start"),
+        ({"frequency": "1h", "end": "9999-12-31"}, "/end"),
+        ({"frequency": "1h", "cursor": "x" * 1001}, "/cursor"),
     ],
 )
-def test_input_is_refused_before_anybody_is_asked(service: Service, query: dict[str, Any], pointer: str) -> None:
+def test_r6_absurd_input_is_refused_before_anybody_is_asked(
+    service: Service, query: dict[str, Any], pointer: str
+) -> None:
     entitlements.app.state.refusal = entitlements.REFUSAL
     for path in (PRICES, "/v1/datasets/DOGE/prices"):
         answer = service.get(path, **query)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-input")
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-    assert entitlements.app.state.asked == []
+    assert entitlements.app.state.asked == service.statements == []
 
 
 @pytest.mark.parametrize(

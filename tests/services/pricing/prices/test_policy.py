@@ -1,10 +1,21 @@
 """Which source may follow which, the calendar of bars, the format that is meant."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.pricing.prices.policy import admit, bars_between, month_from, negotiate, next_bar, stored_frequencies
+from services.pricing.prices.policy import (
+    admit,
+    bars_between,
+    is_known,
+    month_from,
+    negotiate,
+    next_bar,
+    ranges,
+    stored_frequencies,
+    tag,
+)
+from services.pricing.prices.schemas import Edition
 
 
 def utc(*parts: int) -> datetime:
@@ -79,10 +90,50 @@ def test_months_need_days(offered: list[str], stored: tuple[str, ...]) -> None:
         ("application/json;q=0.5, text/csv", "csv"),
         ("text/csv, */*;q=0.1", "csv"),
         ("text/html,application/xhtml+xml,*/*;q=0.8", "json"),
-        ("text/csv;q=0", "json"),
-        ("text/csv;q=much", "json"),
+        ("application/vnd.apache.arrow.stream", "arrow"),
+        ("application/vnd.apache.parquet", "parquet"),
+        ("application/vnd.apache.parquet;q=0.9, application/*;q=0.5", "parquet"),
+        ("application/*", "json"),
+        ("text/*", "csv"),
+        ("*/*, application/json;q=0", "csv"),
+        ("text/csv;q=0", None),
+        ("text/csv;q=much", None),
+        ("text/html", None),
+        ("application/xml, image/*", None),
         (",;,q=", "json"),
     ],
 )
-def test_the_format_that_is_meant(accept: str, format_: str) -> None:
+def test_the_format_that_is_meant(accept: str, format_: str | None) -> None:
     assert negotiate(accept) == format_
+
+
+def test_a_range_in_which_too_many_bars_could_start_is_parted_without_a_gap() -> None:
+    start, end = utc(1901, 1, 1), utc(2999, 1, 1)
+    assert ranges("1d", start, end) == [(start, end)]
+    assert ranges("1h", start, start + 5_000_000 * timedelta(hours=1)) == [
+        (start, start + 5_000_000 * timedelta(hours=1))
+    ]
+    parts = ranges("1h", start, end)
+    assert [parts[0][0], parts[1][0], parts[1][1]] == [start, parts[0][1], end]
+    assert all(bars_between("1h", *part) <= 5_000_000 for part in parts)
+
+
+def test_a_tag_names_version_time_and_format() -> None:
+    edition = Edition(7, utc(2026, 1, 1))
+    tags = {
+        tag(edition, "csv"),
+        tag(edition, "json"),
+        tag(Edition(8, utc(2026, 1, 1)), "csv"),
+        tag(Edition(7, utc(2026, 1, 1, 0, 0, 0, 1)), "csv"),
+        tag(Edition(0, None), "csv"),
+    }
+    assert len(tags) == 5
+    assert all(name.startswith('"') and name.endswith('"') for name in tags)
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [('"1-0-csv"', True), ('W/"1-0-csv"', True), ('"x", "1-0-csv"', True), ("*", True), ('"1-0"', False), ("", False)],
+)
+def test_a_tag_is_known_to_who_names_it(header: str, known: bool) -> None:
+    assert is_known(header, '"1-0-csv"') is known

@@ -1,0 +1,1 @@
+"""Who has read how much: counted in memory, written down every few seconds."""

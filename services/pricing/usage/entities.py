@@ -1,0 +1,24 @@
+"""The table of what was read."""
+
+import datetime as dt
+from uuid import UUID
+
+from sqlalchemy import BigInteger
+from sqlmodel import Field
+
+from services.pricing.database import Base
+from shared.database import UtcDateTime
+
+
+class Usage(Base, table=True):
+    """How many bars of a cell an account was handed on a day (UTC), and when the last of them."""
+
+    __tablename__ = "usage"
+
+    account: UUID = Field(primary_key=True)
+    dataset: str = Field(primary_key=True)
+    frequency: str = Field(primary_key=True)
+    day: dt.date = Field(primary_key=True)
+    account_name: str
+    rows: int = Field(sa_type=BigInteger)
+    last_read_at: dt.datetime = Field(sa_type=UtcDateTime)
