@@ -49,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/accounts/{id}", "entitlements", OPS),
     Route("GET", "/v1/rules", "entitlements", OPS),
     Route("PUT", "/v1/rules", "entitlements", ADMIN),
+    Route("POST", "/v1/rules/simulate", "entitlements", OPS),
     Route("GET", "/v1/jobs", "pricing", OPS),
     Route("POST", "/v1/jobs/{name}/run", "pricing", OPS),
     Route("GET", "/v1/me", "keys", QUANT),

@@ -12,6 +12,7 @@ from services.entitlements.notifications.tasks import tasks
 from services.entitlements.requests import controller as requests
 from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.simulations import controller as simulations
 from shared.module import Module
 
 module = Module(
@@ -24,6 +25,7 @@ module = Module(
         requests.router,
         decisions.router,
         rules.router,
+        simulations.router,
         direct_grants.router,
         grants.router,
         accounts.router,

@@ -50,6 +50,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("GET", "/v1/accounts/{id}"): STAFF,
     ("GET", "/v1/rules"): STAFF,
     ("PUT", "/v1/rules"): ADMINS,
+    ("POST", "/v1/rules/simulate"): STAFF,
     ("GET", "/v1/jobs"): STAFF,
     ("POST", "/v1/jobs/{name}/run"): STAFF,
     ("GET", "/v1/me"): PERSONS,

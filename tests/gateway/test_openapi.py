@@ -22,6 +22,7 @@ from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.grants.schemas import Revocation
 from services.entitlements.requests.schemas import NewRequest
 from services.entitlements.rules.schemas import NewRules
+from services.entitlements.simulations.schemas import Simulation
 from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
 from shared.errors import Problem
@@ -39,6 +40,7 @@ BODIES = (
     NewApiKey,
     Rotation,
     NewRules,
+    Simulation,
 )
 
 

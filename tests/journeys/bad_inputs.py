@@ -84,6 +84,7 @@ OPERATIONS = (
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
     Operation("GET", "/v1/rules", "ops"),
+    Operation("POST", "/v1/rules/simulate", "ops", (), {"rules": [RULE], "limit": 10}, ("rules",)),
     Operation("PUT", "/v1/rules", "admin", (), RULES, ("replaces", "note", "rules"), ("note",)),
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),

@@ -51,7 +51,6 @@ class RuleRepository:
 
     def approvals(self, account: UUID, now: datetime) -> tuple[datetime, ...]:
         """When rules approved something for the account within a year, the newest hundred, newest first."""
-        query = select(Grant.created_at).where(
-            Grant.account == account, Grant.origin == "rule", col(Grant.created_at) > now - YEAR
-        )
+        nobody = col(Grant.granted_by).is_(None)  # a renewal's origin says so, whoever gave it
+        query = select(Grant.created_at).where(Grant.account == account, nobody, col(Grant.created_at) > now - YEAR)
         return tuple(self._session.scalars(query.order_by(col(Grant.created_at).desc()).limit(100)))

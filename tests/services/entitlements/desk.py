@@ -22,6 +22,7 @@ from services.entitlements.intake.service import IntakeService
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
 from services.entitlements.rules.service import RuleService
+from services.entitlements.simulations.service import SimulationService
 from shared.clock import Clock, DatabaseClock
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
@@ -47,7 +48,7 @@ class Desk:
         self.requests = RequestService(session, clock)
         self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
         self.access = AccessService(session, clock)
-        self.rules, self.clock = RuleService(session, clock), clock
+        self.rules, self.simulations, self.clock = RuleService(session, clock), SimulationService(session), clock
 
     def ask(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> RequestOut:
         """Ask for frequencies."""
