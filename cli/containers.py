@@ -51,6 +51,8 @@ def _files() -> dict[str, str]:
         "redis/redis.conf": REDIS_CONFIG.format(password=redis_password),
         "notifier/redis_url": f"redis://:{redis_password}@redis:6379/0",
         "notifier/entitlements_database_url": urls["entitlements"],
+        "announcer/entitlements_database_url": urls["entitlements"],
+        "announcer/identity_private_key": pairs["entitlements"][0],
         "scheduler/pricing_database_url": urls["pricing"],
         "scheduler/identity_private_key": pairs["pricing"][0],
         "bootstrap/catalog_database_url": urls["catalog"],

@@ -66,7 +66,9 @@ def _found(settings: OperatorSettings, place: Running | None) -> str:
     if place is None:
         raise Ailing(f"no platform runs with its home in {settings.home.resolve()}: start it with `make run`")
     if not place.pid:
-        return "settings given; worker, relay and scheduler are not looked at: `tickgate up` did not start them"
+        return (
+            "settings given; worker, relay, announcer and scheduler are not looked at: `tickgate up` did not start them"
+        )
     return f"a platform runs with its home in {settings.home.resolve()}, as process {place.pid}"
 
 

@@ -82,7 +82,7 @@ def options(
 
 @app.command("up")
 def up_command() -> None:
-    """Run everything in the foreground: stores, gateway, services, worker, relay and scheduler."""
+    """Run everything in the foreground: stores, gateway, services, worker, relay, announcer and scheduler."""
     up(OperatorSettings.load())
 
 

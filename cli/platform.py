@@ -24,6 +24,7 @@ SERVICES = ("catalog", "entitlements", "pricing")
 BACKGROUND = {
     "worker": ("services.entitlements", "worker"),
     "relay": ("services.entitlements", "relay"),
+    "announcer": ("services.entitlements", "scheduler"),
     "scheduler": ("services.pricing", "scheduler"),
 }
 KINDS: dict[str, tuple[type[Settings], ...]] = {
@@ -33,6 +34,7 @@ KINDS: dict[str, tuple[type[Settings], ...]] = {
     "pricing": (PricingSettings,),
     "worker": (EntitlementsSettings,),
     "relay": (EntitlementsSettings,),
+    "announcer": (EntitlementsSettings,),
     "scheduler": (PricingSettings,),
 }
 

@@ -227,10 +227,20 @@ API_KEY = Refusal(404, "api-key-not-found", "There is no API key with this id; G
 OWN = Refusal(
     403, "self-decision", "Nobody decides for their own account, whatever the role; ask another member of Ops."
 )
+GRANT_CLOSED = Refusal(
+    409,
+    "grant-closed",
+    "The grant is over already; `grant_status` and `closed_at` say how and when. There is nothing left to change.",
+    {"grant_status": "ended", "closed_at": "2026-01-31T20:00:00Z"},
+)
+ACCOUNT = Refusal(404, "account-not-found", NO_ACCOUNT)
+ACCOUNT_CLOSED = Refusal(
+    409, "account-closed", "The account is closed, and that is final; make a new one with POST /v1/api-keys."
+)
 CELL_HELD = Refusal(
     409,
     "cell-held",
-    "The account holds a running grant on this frequency, so a later one cannot be put beside it; revoke it first.",
+    "The account holds a running grant on this frequency: nothing later can stand beside it, no trial follow it.",
     {"grant": ID},
 )
 NAMED_ACCOUNT = Refusal(
@@ -252,8 +262,23 @@ NAMED_FREQUENCY = Refusal(
     {"offered": ["1d"]},
     at=("body", "/frequencies"),
 )
-UNDECIDABLE = "What this decision is about is not open any more; `items` says what became of it, when and by whom."
+UNDECIDABLE = "What this is about is not open any more; `items` says what became of it and when."
 DECIDED = {"frequency": "1h", "status": "approved", "decided_at": "2026-01-31T20:00:00Z", "decided_by": ID}
+FATE = {name: DECIDED[name] for name in ("frequency", "status", "decided_at")}
+ALREADY_DECIDED = Refusal(409, "already-decided", UNDECIDABLE, {"items": [DECIDED]})
+BLOCKED = Refusal(
+    409,
+    "account-blocked",
+    "The account is blocked or closed, so nothing can be given to it; `standing` says which.",
+    {"standing": "blocked"},
+)
+NOT_ASKED_FOR = Refusal(
+    422,
+    "not-in-request",
+    "The request does not ask for a frequency that the body names; `requested` lists what it asks for.",
+    {"requested": ["1h"]},
+    at=("body", "/frequencies"),
+)
 HELD = {"frequency": "1h", "why": "already-granted", "grant": ID, "ends_at": "2027-01-31T20:00:00Z"}
 NOTHING: dict[str, Any] = {
     "dataset": "BTC",
@@ -361,8 +386,9 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "decideAccessRequest": (
         OWN,
         REQUEST,
-        Refusal(409, "already-decided", UNDECIDABLE, {"items": [DECIDED]}),
+        ALREADY_DECIDED,
         CELL_HELD,
+        BLOCKED,
         Refusal(
             422,
             "not-in-request",
@@ -382,20 +408,38 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             {"version": 2},
         ),
     ),
-    "giveGrants": (OWN, CELL_HELD, NAMED_ACCOUNT, NAMED_DATASET, NAMED_FREQUENCY),
-    "getGrant": (GRANT,),
-    "revokeGrant": (
-        GRANT,
+    "askAboutAccessRequest": (OWN, REQUEST, ALREADY_DECIDED, NOT_ASKED_FOR),
+    "answerQuestion": (
+        REQUEST,
         Refusal(
             409,
-            "grant-closed",
-            "The grant is over already; `grant_status` and `closed_at` say how and when. "
-            "There is nothing left to revoke.",
-            {"grant_status": "ended", "closed_at": "2026-01-31T20:00:00Z"},
+            "nothing-to-answer",
+            "Nothing in this request waits for an answer; `items` says how each of its frequencies stands.",
+            {"items": [{"frequency": "1h", "status": "pending", "decided_at": None}]},
         ),
     ),
+    "withdrawAccessRequest": (
+        REQUEST,
+        Refusal(
+            409,
+            "nothing-to-withdraw",
+            "Nothing in this request is undecided any more; `items` says what became of each frequency and when.",
+            {"items": [FATE]},
+        ),
+        Refusal(409, "already-decided", UNDECIDABLE, {"items": [FATE]}),
+        NOT_ASKED_FOR,
+    ),
+    "giveGrants": (OWN, CELL_HELD, BLOCKED, NAMED_ACCOUNT, NAMED_DATASET, NAMED_FREQUENCY),
+    "getGrant": (GRANT,),
+    "revokeGrant": (GRANT, GRANT_CLOSED),
+    "keepGrant": (OWN, GRANT, GRANT_CLOSED),
+    "extendGrant": (OWN, GRANT, GRANT_CLOSED, BLOCKED),
+    "relinquishGrant": (GRANT, GRANT_CLOSED),
+    "blockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
+    "unblockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
+    "closeAccount": (OWN, ACCOUNT),
     "readNotification": (Refusal(404, "notification-not-found", "Your inbox holds no notification with this id."),),
-    "getAccount": (Refusal(404, "account-not-found", NO_ACCOUNT),),
+    "getAccount": (ACCOUNT,),
     "runJob": (
         Refusal(
             404,

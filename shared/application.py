@@ -1,7 +1,7 @@
 """A service's HTTP application: identity, request ids, problems, health and a transaction per request."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -122,8 +122,30 @@ def _transaction(
     database: Database = request.app.state.database
     with database.transaction() as session:
         yield session
-    settlement.due = is_settling(session)
+    settlement.due |= is_settling(session)
+
+
+@dataclass(frozen=True)
+class _Transactions:
+    """Opens transactions one after the other, for what is many acts in one request."""
+
+    database: Database
+    settlement: _Settlement
+
+    @contextmanager
+    def __call__(self) -> Iterator[Session]:
+        """One of them, committed when the block ends; what any of them changed is waited out before the answer."""
+        with self.database.transaction() as session:
+            yield session
+        self.settlement.due |= is_settling(session)
+
+
+def _transactions(
+    request: Request, settlement: Annotated[_Settlement, Depends(_settlement, scope="function")]
+) -> _Transactions:
+    return _Transactions(request.app.state.database, settlement)
 
 
 # scope="function": the commit comes before the answer, so that a commit that fails is not answered as a success
 Transaction = Annotated[Session, Depends(_transaction, scope="function")]
+Transactions = Annotated[_Transactions, Depends(_transactions)]

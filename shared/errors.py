@@ -16,6 +16,7 @@ from shared.correlation import HEADER, request_id
 
 NO_JSON = "JSON decode error"
 MEDIA_TYPE = "application/problem+json"
+OUT_OF_REACH = (OperationalError, PoolTimeout)  # what the database says when it is away, or too busy
 logger = structlog.get_logger(__name__)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from shared.clock import Clock, DatabaseClock
 from shared.database import Database, UtcDateTime
 from shared.ids import new_id
+from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
 CATCH_UP = 30
@@ -81,6 +82,18 @@ class Job:
         while slot is not None and slot <= until:
             yield slot
             slot = trigger.get_next_fire_time(slot, slot + timedelta(seconds=1))
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Work that is done at every tick, by whoever ticks: its own rows say what is due, and are claimed there.
+
+    `run` is given the service's settings and database; what it leaves, or fails at, the next tick does.
+    """
+
+    name: str
+    seconds: int
+    run: Callable[[ServiceSettings, Database], None]
 
 
 def job_runs_table(metadata: MetaData) -> Table:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
 from shared.coherence.owner import Feed
-from shared.jobs import Job, Progress
+from shared.jobs import Chore, Job, Progress
 from shared.outbox import Handler
 from shared.settings import ServiceSettings
 
@@ -20,7 +20,7 @@ class Module:
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
     event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
     names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
-    settings and a function that is told of their progress.
+    settings and a function that is told of their progress; `chores` are what the scheduler does at every tick.
     """
 
     name: str
@@ -35,3 +35,4 @@ class Module:
     tasks: Mapping[str, Handler] = field(default_factory=dict)
     job_runs: Table | None = None
     jobs: Callable[[ServiceSettings, Progress], tuple[Job, ...]] | None = None
+    chores: tuple[Chore, ...] = ()

@@ -1,5 +1,6 @@
 """The scheduler: APScheduler ticks in a process of its own, Postgres decides what is due."""
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -25,31 +26,44 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
     """Tick until `stop` is set: at every job's own times and each 30 seconds look for due slots, each second for runs.
 
     A tick that fails is logged and the next one comes; what was missed while nobody ticked is caught up. A run under
-    way is interrupted at its next step, and taken up again by whoever schedules next.
+    way is interrupted at its next step, and taken up again by whoever schedules next. Chores tick at their own pace.
     """
-    if module.job_runs is None or module.jobs is None:
-        raise ValueError(f"{module.name} has no scheduled jobs")
-    jobs = module.jobs(settings, interrupted_by(stop))
+    jobs = module.jobs(settings, interrupted_by(stop)) if module.jobs is not None else ()
+    if not jobs and not module.chores:
+        raise ValueError(f"{module.name} has nothing to do by itself")
     with closing(Database(settings.database, pool_size=5)) as database:
-        runs = JobRuns(database, module.job_runs, jobs)
+        runs = None if module.job_runs is None else JobRuns(database, module.job_runs, jobs)
         health = Health({"database": partial(check_revision, database, module)})
-        scheduler = _scheduler(runs, jobs, health)
+        scheduler = _scheduler(health)
+        if runs is not None:
+            _add_runs(scheduler, runs, jobs)
+        for chore in module.chores:
+            _add(scheduler, partial(chore.run, settings, database), chore.seconds)
         with serve_health(health, host=settings.host, port=settings.metrics_port):
             scheduler.start()
-            logger.info("scheduler started", service=module.name, jobs=[job.name for job in jobs])
+            names = [job.name for job in jobs] + [chore.name for chore in module.chores]
+            logger.info("scheduler started", service=module.name, jobs=names)
             stop.wait()
             scheduler.shutdown(wait=False)
-            runs.wait_idle(GRACE)
+            if runs is not None:
+                runs.wait_idle(GRACE)
 
 
-def _scheduler(runs: JobRuns, jobs: tuple[Job, ...], health: Health) -> BackgroundScheduler:
+def _scheduler(health: Health) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(
         timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
-    now = datetime.now(UTC)
-    for job in jobs:
-        scheduler.add_job(runs.ensure_due_runs, CronTrigger.from_crontab(job.cron, timezone=UTC))
-    scheduler.add_job(runs.ensure_due_runs, "interval", seconds=TICK, next_run_time=now)
-    scheduler.add_job(runs.run_due, "interval", seconds=1, next_run_time=now)
     scheduler.add_job(health.beat, "interval", seconds=5)
     return scheduler
+
+
+def _add_runs(scheduler: BackgroundScheduler, runs: JobRuns, jobs: tuple[Job, ...]) -> None:
+    for job in jobs:
+        scheduler.add_job(runs.ensure_due_runs, CronTrigger.from_crontab(job.cron, timezone=UTC))
+    _add(scheduler, runs.ensure_due_runs, TICK)
+    _add(scheduler, runs.run_due, 1)
+
+
+def _add(scheduler: BackgroundScheduler, run: Callable[[], object], seconds: int) -> None:
+    """Now, and again after as many seconds."""
+    scheduler.add_job(run, "interval", seconds=seconds, next_run_time=datetime.now(UTC))

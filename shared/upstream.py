@@ -3,13 +3,15 @@
 import asyncio
 import importlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from anyio.from_thread import start_blocking_portal
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from yarl import URL
@@ -163,6 +165,17 @@ class Neighbour:
         if answer.status != 404 and not 200 <= answer.status < 300:
             raise TemporarilyUnavailable
         return answer
+
+
+@contextmanager
+def open_neighbour(name: str, url: str, *, private_key: str, caller: str) -> Iterator[Callable[[str], Answer]]:
+    """A neighbour's GET for a process without an event loop: one is run in a thread for as long as the block."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_upstream(url)) as upstream,
+    ):
+        neighbour = Neighbour(upstream, name=name, signer=Signer(private_key, issuer=caller), caller=caller)
+        yield partial(portal.call, neighbour.get)
 
 
 async def fetch(

@@ -2,6 +2,9 @@
 
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
+from services.entitlements.announcer.jobs import chores as announcing
+from services.entitlements.bulk_decisions import controller as bulk_decisions
+from services.entitlements.closings import controller as closings
 from services.entitlements.database import feed, metadata, outbox
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
@@ -9,10 +12,15 @@ from services.entitlements.grants import controller as grants
 from services.entitlements.intake import controller as intake
 from services.entitlements.notifications import controller as notifications
 from services.entitlements.notifications.tasks import tasks
+from services.entitlements.questions import controller as questions
+from services.entitlements.renewals import controller as renewals
 from services.entitlements.requests import controller as requests
+from services.entitlements.retirements.jobs import chores as retiring
 from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.simulations import controller as simulations
+from services.entitlements.standing import controller as standing
+from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
 
 module = Module(
@@ -23,12 +31,18 @@ module = Module(
     controllers=(
         intake.router,
         requests.router,
+        questions.router,
+        withdrawals.router,
         decisions.router,
         rules.router,
         simulations.router,
+        bulk_decisions.router,
         direct_grants.router,
         grants.router,
+        closings.router,
+        renewals.router,
         accounts.router,
+        standing.router,
         notifications.router,
         access.internal,
     ),
@@ -36,4 +50,5 @@ module = Module(
     feed=feed,
     outbox=outbox,
     tasks=tasks,
+    chores=(*announcing, *retiring),
 )

@@ -99,7 +99,7 @@ def test_a_platform_of_this_home_is_found_by_its_home(world: World, tmp_path: Pa
     status, fine, wrong = _examine(home | port)
     assert (status, wrong) == (0, [])
     assert fine[2] == f"the gateway serves at {world.platform.url}"
-    assert fine[-3:] == [f"the {name} is ready" for name in ("worker", "relay", "scheduler")]
+    assert fine[-4:] == [f"the {name} is ready" for name in ("worker", "relay", "announcer", "scheduler")]
     ready["relay"] = f"http://{NOWHERE}/readyz"
     (tmp_path / "running.json").write_text(json.dumps({"pid": 1, "environment": world.env, "ready": ready}))
     status, _, wrong = _examine(home | port)

@@ -11,6 +11,7 @@ OWN = {
     "pricing": {"PRICING_DATABASE_URL", "COINCAP_API_KEY"},
     "worker": {"ENTITLEMENTS_DATABASE_URL"},
     "relay": {"ENTITLEMENTS_DATABASE_URL"},
+    "announcer": {"ENTITLEMENTS_DATABASE_URL"},
     "scheduler": {"PRICING_DATABASE_URL", "COINCAP_API_KEY"},
 }
 SECRETS = {"DATABASE_URL"}.union(*OWN.values())

@@ -32,6 +32,7 @@ LINE = re.compile(r"^#?\s?(TICKGATE_[A-Z_]+)=(.*)$")
 EXPECTED = {"secrets", "postgres", "redis", "migrate", "bootstrap", "gateway", "catalog", "entitlements", "pricing"} | {
     "worker",
     "relay",
+    "announcer",
     "scheduler",
 }
 
@@ -88,7 +89,7 @@ def test_every_setting_it_gives_exists(services: dict[str, Any]) -> None:
     ("service", "secret"),
     [
         (service, secret)
-        for service in ("catalog", "entitlements", "pricing", "worker", "relay", "scheduler")
+        for service in ("catalog", "entitlements", "pricing", "worker", "relay", "announcer", "scheduler")
         for secret in ("KEY_PEPPER", "DATABASE_URL", "GATEWAY_DATABASE_URL")
     ],
 )

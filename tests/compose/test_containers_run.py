@@ -158,7 +158,7 @@ def test_5_two_replicas_of_a_service_share_the_work(running: tuple[Project, dict
 
 def test_6_the_processes_stop_within_the_grace_and_say_0(running: tuple[Project, dict[str, str]]) -> None:
     containers, _ = running
-    ours = ("gateway", "catalog", "entitlements", "pricing", "worker", "relay", "scheduler")
+    ours = ("gateway", "catalog", "entitlements", "pricing", "worker", "relay", "announcer", "scheduler")
     containers.compose("stop", "--timeout", "15", *ours)
     for service in ours:
         assert containers.inspect(service)["State"]["ExitCode"] == 0, service

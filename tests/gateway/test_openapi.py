@@ -17,12 +17,17 @@ from gateway.refusals import OWN_REFUSALS
 from gateway.routes import OPEN, OPS, ROUTES, Route
 from services.catalog.datasets.schemas import DatasetChange, NewDataset
 from services.entitlements.access.service import DETAILS
+from services.entitlements.bulk_decisions.schemas import Decisions
 from services.entitlements.decisions.schemas import Decision
 from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.grants.schemas import Revocation
+from services.entitlements.questions.schemas import Answer, Question
+from services.entitlements.renewals.schemas import Extension
 from services.entitlements.requests.schemas import NewRequest
 from services.entitlements.rules.schemas import NewRules
 from services.entitlements.simulations.schemas import Simulation
+from services.entitlements.standing.schemas import Block, Ruling
+from services.entitlements.withdrawals.schemas import Withdrawal
 from services.pricing.feeds.schemas import JobName, RunRequest
 from shared import __version__
 from shared.errors import Problem
@@ -30,17 +35,9 @@ from tests.gateway.conftest import NEAR_ROUTES, Running
 
 Document = dict[str, Any]
 BODIES = (
-    NewDataset,
-    DatasetChange,
-    NewRequest,
-    Decision,
-    DirectGrant,
-    Revocation,
-    RunRequest,
-    NewApiKey,
-    Rotation,
-    NewRules,
-    Simulation,
+    *(NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, Extension, Block, Ruling),
+    *(Question, Answer, Withdrawal, Decisions, RunRequest, NewApiKey, Rotation),
+    *(NewRules, Simulation),
 )
 
 

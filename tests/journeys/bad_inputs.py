@@ -52,9 +52,15 @@ SYMBOL = (("symbol", "BTC"),)
 REASON = {"reason": "Only a test."}
 REQUEST: Body = {"dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test.", "duration_days": 30}
 REFUSAL: Body = {"outcome": "refuse", "reason": "Only a test.", "note": "Only a test."}
+TEXT: Body = {"text": "Only a test."}
+DECISIONS: Body = {
+    "decisions": [{"request": SOME, "frequency": "1h", "outcome": "approve"}],
+    "note": "Only a test.",
+}
 GRANT: Body = {"account": SOME, "dataset": "BTC", "frequencies": ["1h"], "reason": "Only a test."}
 RULE = {"name": "later", "when": {"trial": True}, "verdict": "refer", "reason": "Only a test.", "reason_code": "later"}
 RULES: Body = {"replaces": 1, "note": "Only a test.", "rules": [RULE]}
+EXTENSION: Body = {"duration_days": 30, "reason": "Only a test."}
 DATASET: Body = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"]}
 KEY: Body = {"name": "Only a test", "role": "quant", "expires_at": "2100-01-01"}
 OPERATIONS = (
@@ -75,10 +81,17 @@ OPERATIONS = (
     Operation(
         "POST", "/v1/access-requests/{id}/decisions", "ops", ID, REFUSAL, ("outcome", "reason"), ("reason", "note")
     ),
+    Operation("POST", "/v1/access-requests/{id}/withdraw", "quant", ID, {"frequencies": ["1h"]}),
+    Operation("POST", "/v1/access-requests/{id}/answer", "quant", ID, TEXT, ("text",), ("text",)),
+    Operation("POST", "/v1/access-requests/{id}/question", "ops", ID, TEXT, ("text",), ("text",)),
+    Operation("POST", "/v1/decisions", "ops", (), DECISIONS, ("decisions",), ("note",)),
     Operation("GET", "/v1/grants", "quant"),
     Operation("POST", "/v1/grants", "ops", (), GRANT, ("account", "dataset", "frequencies", "reason"), ("reason",)),
     Operation("GET", "/v1/grants/{id}", "quant", ID),
     Operation("POST", "/v1/grants/{id}/revoke", "ops", ID, REASON, ("reason",), ("reason",)),
+    Operation("POST", "/v1/grants/{id}/keep", "ops", ID),
+    Operation("POST", "/v1/grants/{id}/extend", "ops", ID, EXTENSION, ("duration_days",), ("reason",)),
+    Operation("POST", "/v1/grants/{id}/relinquish", "quant", ID),
     Operation("GET", "/v1/notifications", "quant"),
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
     Operation("GET", "/v1/accounts", "ops"),
@@ -86,6 +99,9 @@ OPERATIONS = (
     Operation("GET", "/v1/rules", "ops"),
     Operation("POST", "/v1/rules/simulate", "ops", (), {"rules": [RULE], "limit": 10}, ("rules",)),
     Operation("PUT", "/v1/rules", "admin", (), RULES, ("replaces", "note", "rules"), ("note",)),
+    Operation("POST", "/v1/accounts/{id}/block", "ops", ID, REASON, ("reason",), ("reason",)),
+    Operation("POST", "/v1/accounts/{id}/unblock", "ops", ID, REASON, ("reason",), ("reason",)),
+    Operation("POST", "/v1/accounts/{id}/close", "ops", ID, REASON, ("reason",), ("reason",)),
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),
     Operation("GET", "/v1/me", "quant"),

@@ -15,7 +15,10 @@ from tests.world import World, running_world
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 KEPT = (
-    *(f"entitlements.{name}" for name in ("access_requests", "request_items", "grants", "audit_events", "outbox")),
+    *(
+        f"entitlements.{name}"
+        for name in ("access_requests", "request_items", "request_messages", "grants", "audit_events", "outbox")
+    ),
     *(f"entitlements.{name}" for name in ("notifications", "notification_reads")),
     *("catalog.datasets", "catalog.offerings", "catalog.audit_events"),
     *("gateway.accounts", "gateway.api_keys", "gateway.audit_events"),

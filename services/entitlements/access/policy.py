@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import status_of
+from services.entitlements.grants.policy import OPEN, closed_at, in_grace, status_of, until
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
 from services.entitlements.requests.policy import item_status, reapply_after
 
@@ -23,6 +23,7 @@ State = Literal[
     "trial-ended",
     "revoked",
     "relinquished",
+    "blocked",
 ]
 
 
@@ -33,6 +34,7 @@ class Access:
     state: State
     grant: UUID | None = None
     until: datetime | None = None
+    grace_until: datetime | None = None
     request: UUID | None = None
     reason: str | None = None
     starts_at: datetime | None = None
@@ -59,17 +61,28 @@ def access_of(grants: Sequence[Grant], items: Sequence[RequestItem], now: dateti
     return max(facts, key=lambda fact: fact[0])[1] if facts else Access("never-requested")
 
 
+def running(grant: Grant, now: datetime) -> Access:
+    """What a grant that has begun, or will, and is not over means."""
+    kept = grant.grace_until if in_grace(grant, now) else None
+    return Access(
+        "active" if now >= grant.starts_at else "scheduled",
+        grant=grant.id,
+        until=until(grant, now),
+        grace_until=kept,
+        request=grant.request_id,
+        starts_at=grant.starts_at,
+    )
+
+
 def _from_grant(grant: Grant, now: datetime) -> tuple[datetime, Access]:
     """The instant of the fact and what it means."""
     status = status_of(grant, now)
-    if status in ("active", "scheduled"):
-        access = Access(
-            status, grant=grant.id, until=grant.ends_at, request=grant.request_id, starts_at=grant.starts_at
-        )
-        return grant.created_at, access
-    ended_at = grant.closed_at or grant.ends_at or now
+    if status in OPEN:
+        return grant.created_at, running(grant, now)
+    ended_at = closed_at(grant, now) or now
     state: State = "trial-ended" if status == "ended" and grant.kind == "trial" else _ended(status)
-    return ended_at, Access(state, grant=grant.id, request=grant.request_id, reason=grant.close_note, ended_at=ended_at)
+    reason = grant.close_note if state == "revoked" else None
+    return ended_at, Access(state, grant=grant.id, request=grant.request_id, reason=reason, ended_at=ended_at)
 
 
 def _ended(status: str) -> State:

@@ -39,5 +39,6 @@ class AccessOut(Output):
     state: str
     grant: UUID | None
     until: datetime | None
+    grace_until: datetime | None = None
     refusal: Refusal | None
     stamp: StampOut | None = None

@@ -6,8 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from services.entitlements.access.policy import Access, access_of
+from services.entitlements.access.policy import Access, access_of, running
 from services.entitlements.access.schemas import AccessOut, AccessQuery, Refusal, StampOut
+from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.policy import standing_of
+from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import status_of
 from services.entitlements.grants.repository import GrantRepository
@@ -25,9 +28,10 @@ DETAILS = {
     "ended": "Your access ended; ask for it anew.",
     "trial-ended": "Your trial ended; ask for standard access.",
     "revoked": "Your access was revoked; `reason` says why. You may ask again.",
+    "blocked": "Your account is blocked; `reason` says why. Ask the vendor.",
     "relinquished": "You gave this access back; ask again if you need it.",
 }
-WAITING = ("pending", "needs-info", "scheduled")
+WAITING = ("pending", "scheduled", "blocked")
 
 
 class AccessService:
@@ -36,31 +40,42 @@ class AccessService:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
+        self._accounts = AccountRepository(session)
         self._grants = GrantRepository(session)
         self._requests = RequestRepository(session)
 
     def may(self, query: AccessQuery) -> AccessOut:
         """Whether the account may read the cell at this instant of the database's clock."""
         now = self._clock.now(self._session)
-        standing, stamp = self._grants.unclosed_stamped(query.account, query.dataset)
+        standing, account, stamp = self._grants.unclosed_stamped(query.account, query.dataset)
         active = [grant for grant in standing if status_of(grant, now) == "active"]
+        # only who has no grant there was not read with them
+        blocked = _blocked(account if standing else self._accounts.find(query.account), now)
+        if blocked is not None:
+            return _answer(blocked, query, active, now)
         wanted = [grant for grant in active if query.frequency in (None, grant.frequency)]
         if wanted and stamp is not None:  # a yes, whole out of one statement
-            yes = _answer(_from(wanted[0]), query, active, now)
+            yes = _answer(running(wanted[0], now), query, active, now)
             return yes.model_copy(update={"stamp": StampOut.model_validate(stamp)})
         cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
         return _answer(access_of(self._grants.latest(*cells), items, now), query, active, now)
 
 
-def _from(grant: Grant) -> Access:
-    return Access("active", grant=grant.id, until=grant.ends_at, request=grant.request_id, starts_at=grant.starts_at)
+def _blocked(account: Account | None, now: datetime) -> Access | None:
+    if account is None or standing_of(account, now) == "good":
+        return None
+    return Access("blocked", reason=account.standing_reason, reapply_after=account.blocked_until)
 
 
 def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> AccessOut:
-    refusal = None if access.allowed else _refusal(access, query, active, now)
     return AccessOut(
-        allowed=access.allowed, state=access.state, grant=access.grant, until=access.until, refusal=refusal
+        allowed=access.allowed,
+        state=access.state,
+        grant=access.grant,
+        until=access.until,
+        grace_until=access.grace_until,
+        refusal=None if access.allowed else _refusal(access, query, active, now),
     )
 
 
@@ -81,6 +96,8 @@ def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: d
 
 def _remedy(access: Access, query: AccessQuery, now: datetime) -> dict[str, Any] | None:
     """The call that changes the state, ready to be sent; None where only waiting helps."""
+    if access.state == "needs-info":
+        return {"method": "POST", "href": f"/v1/access-requests/{access.request}/answer", "body": {"text": ""}}
     too_early = access.reapply_after is not None and access.reapply_after > now
     if query.frequency is None or too_early or access.state in WAITING:
         return None

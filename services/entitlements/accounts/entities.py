@@ -1,15 +1,17 @@
 """The table of accounts that have asked or were given something."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint
 from sqlmodel import Field
 
 from services.entitlements.database import Base
+from shared.database import UtcDateTime
 
 
 class Account(Base, table=True):
-    """An account's standing; name and role are the gateway's, as last seen."""
+    """An account's standing and why; a block may end by itself. Name and role are the gateway's, as last seen."""
 
     __tablename__ = "accounts"
     __table_args__ = (CheckConstraint("standing in ('good', 'blocked', 'closed')", name="standing"),)
@@ -18,3 +20,5 @@ class Account(Base, table=True):
     name: str
     role: str
     standing: str = Field(default="good", sa_column_kwargs={"server_default": "good"})
+    standing_reason: str | None = None
+    blocked_until: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -15,3 +15,15 @@ class UnknownAccount(Problem):
     status = 422
     field = ("body", "/account")
     code = "account-not-found"
+
+
+class AccountBlocked(Problem):
+    """The account is blocked or closed, so nothing can be given to it; `standing` says which."""
+
+    status = 409
+
+
+class AccountClosed(Problem):
+    """The account is closed, and that is final; make a new one with POST /v1/api-keys."""
+
+    status = 409

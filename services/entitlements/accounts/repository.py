@@ -24,7 +24,21 @@ class AccountRepository:
             new.on_conflict_do_update(index_elements=["id"], set_={"name": name, "role": role}, where=changed)
         )
 
+    def hold(self, account: UUID) -> Account | None:
+        """The account, whose standing stays as it is until the transaction ends; None for one never met here."""
+        query = select(Account).where(Account.id == account).with_for_update(read=True)
+        return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
     def find_all(self, ids: Iterable[UUID]) -> dict[UUID, Account]:
         """Those of these accounts that are known here."""
         rows = self._session.scalars(select(Account).where(col(Account.id).in_(set(ids))))
         return {row.id: row for row in rows}
+
+    def find(self, account: UUID) -> Account | None:
+        """The account, if it is known here."""
+        return self._session.get(Account, account, populate_existing=True)
+
+    def lock(self, account: UUID) -> Account:
+        """A known account, held until the transaction ends: nobody gives it anything meanwhile."""
+        query = select(Account).where(Account.id == account).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).one()

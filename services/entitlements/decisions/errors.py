@@ -8,9 +8,3 @@ class NotInRequest(Problem):
 
     status = 422
     field = ("body", "/decisions")
-
-
-class AlreadyDecided(Problem):
-    """What this decision is about is not open any more; `items` says what became of it, when and by whom."""
-
-    status = 409

@@ -29,7 +29,7 @@ class Verdict(Terms):
             return
         if self.reason is None:
             raise ValueError("refusing needs a reason")
-        given = (self.starts_at, self.duration_days, self.ends_at, self.no_end, self.trial)
+        given = (self.starts_at, self.duration_days, self.ends_at, self.no_end, self.trial, self.grace_days)
         if any(term is not None for term in given):
             raise ValueError("a refusal has no term")
 

@@ -1,14 +1,15 @@
-"""Decides items of a request: one transaction for the outcome, the grants, the record and the message."""
+"""Decides items of requests: one transaction for the outcome, the grants, the record and the message."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.entitlements.accounts.policy import check_standing
+from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
-from services.entitlements.decisions.errors import AlreadyDecided, NotInRequest
+from services.entitlements.decisions.errors import NotInRequest
 from services.entitlements.decisions.schemas import Decision, ItemVerdict
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import SelfDecision
@@ -16,8 +17,8 @@ from services.entitlements.grants.policy import Term, term_of
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import AccessRequest, RequestItem
-from services.entitlements.requests.errors import RequestNotFound
-from services.entitlements.requests.policy import is_undecided, item_status
+from services.entitlements.requests.errors import AlreadyDecided, RequestNotFound
+from services.entitlements.requests.policy import fates, is_undecided
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared import audit
 from shared.clock import Clock
@@ -31,20 +32,28 @@ class DecisionService:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
+        self._accounts = AccountRepository(session)
         self._requests = RequestRepository(session)
         self._grants = GrantService(session, clock)
 
-    def decide(self, request_id: UUID, decision: Decision, by: Principal) -> None:
-        """Give every named item its outcome, or none of them; raises why it cannot be."""
+    def decide(self, request_id: UUID, decision: Decision, by: Principal, *, at: str | None = None) -> None:
+        """Give every named item its outcome, or none of them; raises why it cannot be.
+
+        `at` is the JSON Pointer of the outcome, where the body is not the decision itself.
+        """
         request = self._requests.find(request_id)
         if request is None:
             raise RequestNotFound
         if request.account == by.account:
             raise SelfDecision
+        account = self._accounts.hold(request.account)
         items = {item.frequency: item for item in self._requests.lock_items(request_id)}
+        self._grants.hold(request.account, request.dataset, items)
         now = self._clock.now(self._session)
-        verdicts = _verdicts(decision, items, now)
-        outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now) for v in verdicts]
+        verdicts = _verdicts(decision, items, now, by)
+        if any(verdict.outcome == "approve" for verdict in verdicts):
+            check_standing(account, now)
+        outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now, at=at) for v in verdicts]
         self._announce(request, outcomes, by)
 
     def _settle(
@@ -56,10 +65,11 @@ class DecisionService:
         *,
         by: Principal,
         now: datetime,
+        at: str | None,
     ) -> dict[str, Any]:
         grant = None
         if verdict.outcome == "approve":
-            at = decision.pointer(verdict)
+            at = decision.pointer(verdict) if at is None else at
             term = term_of(verdict, now, asked_days=request.duration_days, asked_trial=request.trial, at=at)
             grant = self._grants.give(_grant(item, term, verdict, by, now), now)
         why = {"reason": verdict.reason, "reason_code": verdict.reason_code, "note": decision.note}
@@ -90,7 +100,9 @@ class DecisionService:
             grant_id=grant.id if grant else None,
         )
         if not decided:
-            raise AlreadyDecided(items=_fates([item], now))
+            raise AlreadyDecided(items=fates([item], now, by))
+        if grant is None:
+            self._grants.drop_grace(item.account, item.dataset, item.frequency)
 
     def _announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
         recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "supersedes", "reason_code")} for o in outcomes]
@@ -100,7 +112,7 @@ class DecisionService:
         announce(self._session, "access.decided", to=request.account, data=told)
 
 
-def _verdicts(decision: Decision, items: dict[str, RequestItem], now: datetime) -> list[ItemVerdict]:
+def _verdicts(decision: Decision, items: dict[str, RequestItem], now: datetime, by: Principal) -> list[ItemVerdict]:
     """An outcome for each item concerned; raises for items that are not in the request, or not open any more."""
     open_ = [frequency for frequency, item in items.items() if is_undecided(item, now)]
     verdicts = decision.for_items(open_)
@@ -109,7 +121,7 @@ def _verdicts(decision: Decision, items: dict[str, RequestItem], now: datetime) 
         raise NotInRequest(requested=sorted(items))
     closed = [items[frequency] for frequency in named if frequency not in open_]
     if closed or not verdicts:
-        raise AlreadyDecided(items=_fates(closed or list(items.values()), now))
+        raise AlreadyDecided(items=fates(closed or list(items.values()), now, by))
     return sorted(verdicts, key=lambda verdict: SHORTEST_FIRST.index(verdict.frequency))
 
 
@@ -139,15 +151,3 @@ def _outcome(frequency: str, grant: Grant | None, verdict: ItemVerdict) -> dict[
         "starts_at": instant_text(grant.starts_at) if grant else None,
         "ends_at": instant_text(grant.ends_at) if grant else None,
     }
-
-
-def _fates(items: Sequence[RequestItem], now: datetime) -> list[dict[str, Any]]:
-    return [
-        {
-            "frequency": item.frequency,
-            "status": item_status(item, now),
-            "decided_at": instant_text(item.decided_at or item.lapse_at),
-            "decided_by": str(item.decided_by) if item.decided_by else None,
-        }
-        for item in items
-    ]

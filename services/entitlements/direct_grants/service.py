@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.entitlements.accounts.errors import UnknownAccount
+from services.entitlements.accounts.policy import check_standing
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.accounts.schemas import AccountOut
 from services.entitlements.database import audit_events
@@ -21,7 +22,7 @@ from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.policy import is_undecided
 from services.entitlements.requests.repository import RequestRepository
-from services.entitlements.requests.service import check_offered
+from services.entitlements.requests.service import RequestService, check_offered
 from services.entitlements.requests.source import Offer
 from shared import audit
 from shared.clock import Clock
@@ -36,6 +37,7 @@ class DirectGrantService:
         self._clock = clock
         self._accounts = AccountRepository(session)
         self._requests = RequestRepository(session)
+        self._asked = RequestService(session, clock)
         self._grants = GrantService(session, clock)
         self._decisions = DecisionService(session, clock)
 
@@ -49,13 +51,15 @@ class DirectGrantService:
             raise SelfDecision
         check_offered(offer, wanted.frequencies)
         self._accounts.meet(account.id, name=account.name, role=account.role)
+        check_standing(self._accounts.hold(account.id), self._clock.now(self._session))
         asked = self._requests.lock_undecided(wanted.account, wanted.dataset, wanted.frequencies)
+        self._grants.hold(wanted.account, wanted.dataset, wanted.frequencies)
         now = self._clock.now(self._session)
-        self._requests.write_lapsed(wanted.account, wanted.dataset, wanted.frequencies, now)
+        self._asked.write_lapsed(asked, now)
         open_ = {item.frequency: item for item in asked if is_undecided(item, now)}
         given = [self._give_one(wanted, frequency, open_.get(frequency), by, now) for frequency in wanted.frequencies]
         described = self._grants.describe(given, by)
-        self._announce(wanted, described, by)
+        self._announce(wanted, described, by, now)
         return described
 
     def _give_one(
@@ -77,14 +81,15 @@ class DirectGrantService:
             self._decisions.close(asked, grant, reason=wanted.reason, reason_code=None, note=None, by=by, now=now)
         return grant
 
-    def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal) -> None:
+    def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal, now: datetime) -> None:
         data = {"account": str(wanted.account), "dataset": wanted.dataset, "frequencies": wanted.frequencies}
         for grant in given:
             recorded: dict[str, Any] = {**data, "frequencies": [grant.frequency], "request": _text(grant.request)}
             recorded["supersedes"] = _text(grant.supersedes)
             audit.record(self._session, audit_events, actor=by, action="grant.given", subject=grant.id, data=recorded)
         told = {"dataset": wanted.dataset, "reason": wanted.reason, "grants": [as_json(grant) for grant in given]}
-        announce(self._session, "grant.started", to=wanted.account, data=told)
+        if wanted.starts_at is None or wanted.starts_at <= now:  # else it is told of when it begins
+            announce(self._session, "grant.started", to=wanted.account, data=told)
 
 
 def _text(identifier: UUID | None) -> str | None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from services.entitlements.grants.providers import Grants
-from services.entitlements.grants.schemas import GrantList, GrantOut, GrantsQuery, OpsGrantOut, Revocation
+from services.entitlements.grants.schemas import GrantList, GrantOut, GrantsQuery, OpsGrantOut
 from shared.pagination import cursors_of, cut, link_next
 from shared.principal import Caller
 
@@ -30,12 +30,3 @@ def list_grants(
 def get_grant(id: UUID, grants: Grants, caller: Caller) -> OpsGrantOut | GrantOut:  # noqa: A002
     """One grant of yours, or of any account for Ops."""
     return grants.find(id, caller)
-
-
-@router.post("/{id}/revoke", summary="Revoke a grant", operation_id="revokeGrant")
-def revoke_grant(id: UUID, why: Revocation, grants: Grants, caller: Caller) -> OpsGrantOut | GrantOut:  # noqa: A002
-    """Ends the grant at once: when this answers, no read that starts later succeeds. The Quant is told the reason.
-
-    Revoking again gives the first result. The Quant may ask again: revoking is not blocking.
-    """
-    return grants.revoke(id, why, caller)

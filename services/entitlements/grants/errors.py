@@ -10,13 +10,13 @@ class GrantNotFound(Problem):
 
 
 class GrantClosed(Problem):
-    """The grant is over already; `grant_status` and `closed_at` say how and when. There is nothing left to revoke."""
+    """The grant is over already; `grant_status` and `closed_at` say how and when. There is nothing left to change."""
 
     status = 409
 
 
 class CellHeld(Problem):
-    """The account holds a running grant on this frequency, so a later one cannot be put beside it; revoke it first."""
+    """The account holds a running grant on this frequency: nothing later can stand beside it, no trial follow it."""
 
     status = 409
 

@@ -1,22 +1,28 @@
 """Reads and writes grants' rows."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func
+from sqlalchemy import ColumnElement, and_, case, func
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from services.entitlements.accounts.entities import Account
+from services.entitlements.announcements.policy import announcements_of
+from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.database import feed
 from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.policy import end_of, grace_of
 from services.entitlements.grants.schemas import GrantsQuery
 from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
 from shared.coherence.stamp import Stamp, name_of
 
+NAMED = ("revoked", "account-closed", "relinquished")
 Comparison = Callable[[Any, Any], Any]
 
 
@@ -25,11 +31,15 @@ class GrantRepository:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._announcements = AnnouncementRepository(session)
 
     def add(self, grant: Grant) -> bool:
-        """Write a new grant; false when its cell has an unclosed one, also from a twin at the same moment."""
+        """Write a new grant with its announcements; false when its cell has an unclosed one, also from a twin."""
         written = insert(Grant).values(grant.model_dump()).on_conflict_do_nothing().returning(col(Grant.id))
-        return self._session.execute(written).first() is not None
+        if self._session.execute(written).first() is None:
+            return False
+        self._announcements.add(grant.id, announcements_of(grant.starts_at, grant.ends_at, grant.created_at))
+        return True
 
     def find(self, grant: UUID) -> Grant | None:
         """The grant, if there is one."""
@@ -40,6 +50,11 @@ class GrantRepository:
         query = select(Grant).where(Grant.id == grant).with_for_update().execution_options(populate_existing=True)
         return self._session.scalars(query).first()
 
+    def lock_free(self, grants: Iterable[UUID]) -> dict[UUID, Grant]:
+        """Those of these grants that nobody holds, held until the transaction ends: never waits."""
+        query = select(Grant).where(col(Grant.id).in_(set(grants))).with_for_update(skip_locked=True)
+        return {grant.id: grant for grant in self._session.scalars(query.execution_options(populate_existing=True))}
+
     def lock_unclosed(self, account: UUID, dataset: str, frequency: str) -> Grant | None:
         """The cell's unclosed grant, held until the transaction ends."""
         query = self._unclosed(account, dataset).where(Grant.frequency == frequency).with_for_update()
@@ -49,10 +64,68 @@ class GrantRepository:
         """The account's unclosed grants on a dataset; some may have run out."""
         return self._session.scalars(self._unclosed(account, dataset)).all()
 
-    def unclosed_stamped(self, account: UUID, dataset: str) -> tuple[Sequence[Grant], Stamp | None]:
-        """The same, with the count of changes read in the same statement; without grants there is no stamp."""
-        rows = self._session.execute(self._unclosed(account, dataset).add_columns(*stamp_columns(feed))).all()
-        return [row[0] for row in rows], stamp_of(*rows[0][1:]) if rows else None
+    def unclosed_stamped(self, account: UUID, dataset: str) -> tuple[Sequence[Grant], Account | None, Stamp | None]:
+        """The same, with the account and the count of changes as of the same statement; without grants, neither."""
+        query = self._unclosed(account, dataset).outerjoin(Account, col(Account.id) == Grant.account)
+        rows = self._session.execute(query.add_columns(Account, *stamp_columns(feed))).all()
+        return ([row[0] for row in rows], rows[0][1], stamp_of(*rows[0][2:])) if rows else ([], None, None)
+
+    def lock_held(self, account: UUID) -> Sequence[Grant]:
+        """The account's unclosed grants, held until the transaction ends."""
+        return self._lock(col(Grant.account) == account)
+
+    def lock_offered(self, dataset: str, frequency: str) -> Sequence[Grant]:
+        """Everybody's unclosed grants on a frequency, held likewise."""
+        return self._lock(col(Grant.dataset) == dataset, col(Grant.frequency) == frequency)
+
+    def lock_retiring(self, dataset: str) -> Sequence[Grant]:
+        """Everybody's unclosed grants on a dataset that a retirement is to end, held likewise."""
+        return self._lock(col(Grant.dataset) == dataset, col(Grant.retires_at).is_not(None))
+
+    def _lock(self, *which: ColumnElement[bool]) -> Sequence[Grant]:
+        query = select(Grant).where(col(Grant.closed_at).is_(None), *which).order_by(col(Grant.id)).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+
+    def write_end(self, grant: Grant, now: datetime) -> bool:
+        """Write down the end that came by itself, if one has; whether the grant is over."""
+        end = end_of(grant)
+        if grant.closed_at is None and end is not None and end[0] <= now:
+            self.close(grant, end[1], at=end[0])
+        return grant.closed_at is not None
+
+    def close(self, grant: Grant, how: str, *, at: datetime) -> None:
+        """Write the closing, once; who revoked it, and why, stays only with what was revoked."""
+        grant.closed_at, grant.close_reason = at, how
+        if how not in NAMED:
+            grant.closed_by = grant.close_note = grant.close_reason_code = None
+        self._session.flush()
+
+    def begin_grace(
+        self, account: UUID, dataset: str, frequencies: Iterable[str], *, lapse_at: datetime, now: datetime
+    ) -> None:
+        """A renewal of these cells was asked for: where there is a grace, it keeps them going."""
+        for frequency in frequencies:
+            grant = self.lock_unclosed(account, dataset, frequency)
+            if grant is not None and (until := grace_of(grant, lapse_at, now)) is not None:
+                grant.grace_until = until
+                self.move_end(grant)
+
+    def end_grace(self, account: UUID, dataset: str, frequency: str, now: datetime) -> None:
+        """The renewal of a cell was refused, withdrawn or lapsed: its grace is over, and spent."""
+        grant = self.lock_unclosed(account, dataset, frequency)
+        if grant is None or grant.ends_at is None or grant.grace_until is None:
+            return
+        ends_at = max(grant.ends_at, now)
+        if ends_at < grant.grace_until:
+            grant.grace_until = ends_at
+            self.move_end(grant)
+            self.raise_change(grant)
+
+    def move_end(self, grant: Grant) -> None:
+        """Write what was changed about its end, and have that announced when it comes now."""
+        self._session.flush()
+        end = end_of(grant)
+        self._announcements.move_end(grant.id, None if end is None else end[0])
 
     def raise_change(self, grant: Grant) -> None:
         """The cell's answer could become no, or end earlier; so could that about its dataset as a whole."""
@@ -81,7 +154,7 @@ class GrantRepository:
             (col(Grant.account), eq, query.account),
             (col(Grant.dataset), eq, query.dataset),
             (col(Grant.frequency), eq, query.frequency),
-            (col(Grant.ends_at), lt, query.ending_before),
+            (_end(), lt, query.ending_before),
             (_status(), eq, query.status),
             (col(Grant.id), gt, after),
         ]
@@ -93,13 +166,21 @@ class GrantRepository:
         self._session.flush()
 
 
+def _end() -> ColumnElement[datetime]:
+    """The end in SQL, by the rules of `policy.end_of`."""
+    ends_at = func.coalesce(col(Grant.grace_until), col(Grant.ends_at))
+    return func.least(col(Grant.revokes_at), col(Grant.retires_at), ends_at)
+
+
 def _status() -> ColumnElement[str]:
     """The status in SQL, by the rules of `policy.status_of`."""
     now = func.clock_timestamp()
     return case(
         (col(Grant.close_reason) == "account-closed", "revoked"),
         (col(Grant.close_reason).is_not(None), col(Grant.close_reason)),
+        (and_(now >= _end(), col(Grant.revokes_at) == _end()), "revoked"),
+        (and_(now >= _end(), col(Grant.retires_at) == _end()), "retired"),
+        (now >= _end(), "ended"),
         (now < col(Grant.starts_at), "scheduled"),
-        (now >= col(Grant.ends_at), "ended"),
         else_="active",
     )

@@ -13,6 +13,16 @@ Frequency = Literal["1m", "1h", "1d", "1mo"]
 GrantStatus = Literal["scheduled", "active", "ended", "revoked", "superseded", "relinquished", "retired"]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,12}$")]
 Days = Annotated[int, Field(ge=1, le=730, examples=[90])]
+GraceDays = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=30,
+        description="For how long access goes on past its end, once, while a renewal asked for in time is undecided; "
+        "not at all, unless said, and never for a trial.",
+        examples=[7],
+    ),
+]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
@@ -24,6 +34,7 @@ class Terms(Input):
     ends_at: Instant | None = Field(default=None, description="The first instant without access.")
     no_end: Said | None = Field(default=None, description="Open-ended; has to be said.")
     trial: bool | None = Field(default=None, description="A trial of at most 14 days; what was asked, unless said.")
+    grace_days: GraceDays | None = None
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -41,6 +52,9 @@ class Revocation(Input):
 
     reason: Text = Field(examples=["The licence ended."])
     reason_code: Code | None = Field(default=None, examples=["licence-ended"])
+    effective_at: Instant | None = Field(
+        default=None, description="At once, unless said otherwise; till then it can be moved or cancelled."
+    )
 
 
 class GrantsQuery(Page):
@@ -65,8 +79,10 @@ class GrantOut(Output):
     starts_at: datetime
     ends_at: datetime | None
     status: GrantStatus
+    revokes_at: datetime | None = Field(description="When it will be revoked, if that is so.")
+    grace_days: int = Field(description="How long a renewal asked for in time may keep it going past its end.")
     closed_at: datetime | None
-    reason: str | None = Field(description="Why it was closed, or else why it was given.")
+    reason: str | None = Field(description="Why it was closed or will be revoked, or else why it was given.")
     request: UUID | None
     supersedes: UUID | None
 

@@ -22,7 +22,11 @@ class NotificationOut(Output):
 
     id: UUID
     type: str = Field(
-        description="access.requested (to Ops), access.decided, grant.started or grant.revoked.",
+        description=(
+            "To Ops: access.requested, access.answered, access.withdrawn. To the account: access.question, "
+            "access.decided, access.lapsed, grant.started, grant.ending, grant.ended, grant.revoked, grant.kept, "
+            "account.blocked, account.unblocked, account.closed, dataset.retired."
+        ),
         examples=["access.decided"],
     )
     created_at: datetime

@@ -17,6 +17,9 @@ def notify(session: Session, event: Event) -> None:
     )
 
 
-tasks: dict[str, Handler] = dict.fromkeys(
-    ("access.requested", "access.decided", "grant.started", "grant.revoked"), notify
+TYPES = (
+    *("access.requested", "access.question", "access.answered", "access.decided", "access.withdrawn", "access.lapsed"),
+    *("grant.started", "grant.ending", "grant.ended", "grant.revoked", "grant.kept"),
+    *("account.blocked", "account.unblocked", "account.closed", "dataset.retired"),
 )
+tasks: dict[str, Handler] = dict.fromkeys(TYPES, notify)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Column, Index, UniqueConstraint, text
+from sqlalchemy import ARRAY, CheckConstraint, Column, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -49,6 +49,7 @@ class RequestItem(Base, table=True):
             postgresql_where=text("status in ('pending', 'needs-info')"),
         ),
         Index("ix_request_items_cell", "account", "dataset", "frequency", "id"),
+        Index("ix_request_items_due", "lapse_at", postgresql_where=text("status in ('pending', 'needs-info')")),
         CheckConstraint(f"status in {UNDECIDED + FINAL}", name="status"),
         CheckConstraint(f"(status in {UNDECIDED}) = (decided_at is null)", name="decided"),
         CheckConstraint("(status = 'approved') = (grant_id is not null)", name="grant"),
@@ -71,3 +72,21 @@ class RequestItem(Base, table=True):
     note: str | None = None
     grant_id: UUID | None = Field(default=None, foreign_key="entitlements.grants.id")
     trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+
+
+class RequestMessage(Base, table=True):
+    """What Ops asked about a request, or its owner answered; added and read, never changed."""
+
+    __tablename__ = "request_messages"
+    __table_args__ = (
+        Index("ix_request_messages_request_id", "request_id", "at"),
+        CheckConstraint("author_role in ('ops', 'quant')", name="author_role"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    request_id: UUID = Field(foreign_key="entitlements.access_requests.id")
+    author: UUID
+    author_role: str
+    frequencies: list[str] = Field(sa_type=ARRAY(String))
+    text: str
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -27,6 +27,20 @@ class NothingToRequest(Problem):
     status = 409
 
 
+class NotAskedFor(Problem):
+    """The request does not ask for a frequency that the body names; `requested` lists what it asks for."""
+
+    status = 422
+    field = ("body", "/frequencies")
+    code = "not-in-request"
+
+
+class AlreadyDecided(Problem):
+    """What this is about is not open any more; `items` says what became of it and when."""
+
+    status = 409
+
+
 class Cooldown(Problem):
     """A frequency asked for was refused a short while ago; ask again from `reapply_after` on."""
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
+from services.entitlements.requests.errors import AlreadyDecided, NotAskedFor
+from shared.principal import Principal
+from shared.wire import instant_text
 
 LAPSES_AFTER = timedelta(days=14)
 REAPPLY_AFTER = timedelta(hours=24)
@@ -18,6 +22,35 @@ def item_status(item: RequestItem, now: datetime) -> str:
 def is_undecided(item: RequestItem, now: datetime) -> bool:
     """Whether Ops can still decide it."""
     return item_status(item, now) in UNDECIDED
+
+
+def undecided_of(
+    items: Sequence[RequestItem], frequencies: Sequence[str] | None, now: datetime, to: Principal
+) -> list[RequestItem]:
+    """The undecided items that a body names, else all there are, perhaps none.
+
+    Raises NotAskedFor, or AlreadyDecided where one that is named is not open any more.
+    """
+    if not set(frequencies or ()) <= {item.frequency for item in items}:
+        raise NotAskedFor(requested=sorted(item.frequency for item in items))
+    meant = [item for item in items if frequencies is None or item.frequency in frequencies]
+    open_ = [item for item in meant if is_undecided(item, now)]
+    if frequencies is not None and len(open_) < len(meant):
+        raise AlreadyDecided(items=fates([item for item in meant if item not in open_], now, to))
+    return open_
+
+
+def fates(items: Sequence[RequestItem], now: datetime, to: Principal) -> list[dict[str, Any]]:
+    """What became of items and when; Ops is told by whom, too."""
+    return [
+        {
+            "frequency": item.frequency,
+            "status": item_status(item, now),
+            "decided_at": instant_text(item.decided_at or (item.lapse_at if now >= item.lapse_at else None)),
+            **({"decided_by": str(item.decided_by) if item.decided_by else None} if to.is_ops else {}),
+        }
+        for item in items
+    ]
 
 
 def request_status(items: Sequence[RequestItem], now: datetime) -> str:

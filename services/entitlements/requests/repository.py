@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem
+from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem, RequestMessage
 from services.entitlements.requests.schemas import RequestsQuery
 
 SHORTEST_FIRST = ("1m", "1h", "1d", "1mo")
@@ -59,6 +59,18 @@ class RequestRepository:
         query = self._cell(account, dataset, frequencies).where(_is_undecided()).order_by(col(RequestItem.id))
         return self._session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
 
+    def lock_asked(self, account: UUID) -> Sequence[RequestItem]:
+        """All undecided items of an account, held likewise."""
+        return self._lock(col(RequestItem.account) == account)
+
+    def lock_offered(self, dataset: str, frequency: str) -> Sequence[RequestItem]:
+        """Everybody's undecided items for a frequency, held likewise."""
+        return self._lock(col(RequestItem.dataset) == dataset, col(RequestItem.frequency) == frequency)
+
+    def _lock(self, *which: ColumnElement[bool]) -> Sequence[RequestItem]:
+        query = select(RequestItem).where(_is_undecided(), *which).order_by(col(RequestItem.id)).with_for_update()
+        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+
     def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
         """The newest item of each of these cells."""
         query = self._cell(account, dataset, frequencies).ext(distinct_on(col(RequestItem.frequency)))
@@ -73,31 +85,45 @@ class RequestRepository:
         open_ = (RequestItem.account == account, _is_undecided(), col(RequestItem.lapse_at) > now)
         return self._session.execute(select(func.count()).where(*open_)).scalar_one()
 
-    def write_lapsed(self, account: UUID, dataset: str, frequencies: Iterable[str], now: datetime) -> None:
-        """Write down what lapsed in these cells, so that their places are free."""
-        cells = (col(RequestItem.account) == account, col(RequestItem.dataset) == dataset)
-        lapsed = update(RequestItem).where(
-            *cells,
-            col(RequestItem.frequency).in_(set(frequencies)),
-            _is_undecided(),
-            col(RequestItem.lapse_at) <= now,
-        )
-        self._session.execute(lapsed.values(status="lapsed", decided_at=col(RequestItem.lapse_at)))
+    def lock_lapsed(self, now: datetime, *, limit: int) -> Sequence[RequestItem]:
+        """Undecided items whose time is over, the oldest first, held; whoever holds some already settles those."""
+        due = select(RequestItem).where(_is_undecided(), col(RequestItem.lapse_at) <= now)
+        due = due.order_by(col(RequestItem.lapse_at), col(RequestItem.id)).limit(limit)
+        held = due.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+        return self._session.scalars(held).all()
+
+    def lapse(self, item: RequestItem) -> bool:
+        """Write down that it lapsed, so that its place is free; false when somebody did already."""
+        return self.decide(item.id, status="lapsed", decided_at=item.lapse_at)
+
+    def move(self, items: Iterable[RequestItem], status: str) -> None:
+        """Have items that are held and undecided wait for somebody else."""
+        moved = update(RequestItem).where(col(RequestItem.id).in_({item.id for item in items}), _is_undecided())
+        self._session.execute(moved.values(status=status))
 
     def decide(self, item: UUID, **outcome: Any) -> bool:
         """Write an item's outcome; false when it was decided already."""
         guarded = update(RequestItem).where(col(RequestItem.id) == item, _is_undecided()).values(**outcome)
         return self._session.execute(guarded.returning(col(RequestItem.id))).first() is not None
 
+    def say(self, message: RequestMessage) -> None:
+        """Add to a request's thread."""
+        self._session.execute(insert(RequestMessage).values(message.model_dump()))
+
+    def threads(self, requests: Iterable[UUID]) -> Sequence[RequestMessage]:
+        """What was asked and answered about these requests, oldest first."""
+        query = select(RequestMessage).where(col(RequestMessage.request_id).in_(set(requests)))
+        return self._session.scalars(query.order_by(col(RequestMessage.at), col(RequestMessage.id))).all()
+
     def page(
-        self, query: RequestsQuery, *, account: UUID | None, after: UUID | None, limit: int
+        self, query: RequestsQuery, *, now: datetime, account: UUID | None, after: UUID | None, limit: int
     ) -> Sequence[AccessRequest]:
         """Requests that match the query, oldest first; `account` narrows what the caller may see."""
         wanted: list[tuple[Any, Comparison, object]] = [
             (col(AccessRequest.account), eq, account),
             (col(AccessRequest.account), eq, query.account),
             (col(AccessRequest.dataset), eq, query.dataset),
-            (_status(), eq, query.status),
+            (_status(now), eq, query.status),
             (col(AccessRequest.id), gt, after),
         ]
         conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
@@ -109,9 +135,9 @@ def _is_undecided() -> ColumnElement[bool]:
     return col(RequestItem.status).in_(UNDECIDED)
 
 
-def _status() -> ColumnElement[str]:
+def _status(now: datetime) -> ColumnElement[str]:
     """The request's status in SQL, by the rules of `policy.request_status`."""
-    lapsed = _is_undecided() & (col(RequestItem.lapse_at) <= func.clock_timestamp())
+    lapsed = _is_undecided() & (col(RequestItem.lapse_at) <= now)
     state = case((lapsed, "lapsed"), else_=cast(col(RequestItem.status), Text))
     derived = case(
         (func.bool_or(state.in_(UNDECIDED)), "pending"),

@@ -88,6 +88,21 @@ class Skipped(Output):
     ends_at: datetime | None = None
 
 
+class MessageOut(Output):
+    """A question by Ops about the request, or its owner's answer."""
+
+    author_role: Literal["ops", "quant"]
+    frequencies: list[str] = Field(description="Which items it was about.", examples=[["1h"]])
+    text: str = Field(examples=["Which desk is this for?"])
+    at: datetime
+
+
+class OpsMessageOut(MessageOut):
+    """The same for Ops, with the account that wrote it."""
+
+    author: UUID
+
+
 class RequestOut(Output):
     """A request; its status is derived from its items."""
 
@@ -102,6 +117,7 @@ class RequestOut(Output):
     created_at: datetime
     lapse_at: datetime = Field(description="What nobody decided by then lapses.")
     items: list[ItemOut]
+    thread: list[MessageOut] = Field(default_factory=list, description="What Ops asked and was answered, oldest first.")
     skipped: list[Skipped] = Field(default_factory=list, description="Only in the answer to the request itself.")
 
 
@@ -110,6 +126,7 @@ class OpsRequestOut(RequestOut):
 
     account_name: str | None
     items: list[OpsItemOut]  # type: ignore[assignment]  # each item says more
+    thread: list[OpsMessageOut] = Field(default_factory=list)  # type: ignore[assignment]  # so does each message
 
 
 class RequestList(Output):

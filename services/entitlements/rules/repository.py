@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
-from services.entitlements.accounts.entities import Account
 from services.entitlements.grants.entities import Grant
 from services.entitlements.rules.entities import RuleVersion
 
@@ -38,11 +37,6 @@ class RuleRepository:
         row = insert(RuleVersion).values(new.model_dump())
         written = self._session.execute(row.on_conflict_do_nothing().returning(col(RuleVersion.version)))
         return written.first() is not None
-
-    def standing(self, account: UUID) -> str:
-        """The account's standing; good where it was never heard of."""
-        found = self._session.execute(select(Account.standing).where(Account.id == account)).scalar()
-        return found or "good"
 
     def trials(self, account: UUID) -> set[tuple[str, str]]:
         """The (dataset, frequency) of which the account ever had a trial."""

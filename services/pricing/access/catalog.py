@@ -1,17 +1,14 @@
-"""The catalog for a process without an event loop: one is run in a thread while the catalog is needed."""
+"""The catalog for a process without an event loop."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from services.pricing.access.errors import CatalogUnavailable
 from services.pricing.access.schemas import OfferedDataset
 from services.pricing.settings import PricingSettings
 from shared.errors import TemporarilyUnavailable
-from shared.identity import Signer
-from shared.upstream import Neighbour, open_upstream
+from shared.upstream import Answer, open_neighbour
 
 NAME = "catalog"
 
@@ -19,9 +16,8 @@ NAME = "catalog"
 class Catalog:
     """What is on offer, asked from a job."""
 
-    def __init__(self, portal: BlockingPortal, neighbour: Neighbour) -> None:
-        self._portal = portal
-        self._neighbour = neighbour
+    def __init__(self, get: Callable[[str], Answer]) -> None:
+        self._get = get
 
     def dataset(self, symbol: str) -> OfferedDataset | None:
         """One dataset, if there is one; raises CatalogUnavailable."""
@@ -30,7 +26,7 @@ class Catalog:
     def datasets(self) -> list[OfferedDataset]:
         """Every dataset; raises CatalogUnavailable."""
         try:
-            answer = self._portal.call(self._neighbour.get, "/internal/datasets")
+            answer = self._get("/internal/datasets")
         except TemporarilyUnavailable:
             raise CatalogUnavailable from None
         if answer.status != 200:
@@ -41,9 +37,6 @@ class Catalog:
 @contextmanager
 def open_catalog(settings: PricingSettings) -> Iterator[Catalog]:
     """The catalog at its URL, for as long as the block runs."""
-    signer = Signer(settings.identity_private_key, issuer="pricing")
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(open_upstream(settings.url_of(NAME))) as upstream,
-    ):
-        yield Catalog(portal, Neighbour(upstream, name=NAME, signer=signer, caller="pricing"))
+    url, key = settings.url_of(NAME), settings.identity_private_key
+    with open_neighbour(NAME, url, private_key=key, caller="pricing") as get:
+        yield Catalog(get)

@@ -1,6 +1,7 @@
 """All that people can do at the entitlements, in one session and by one clock, in few words."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 from services.entitlements.access.schemas import AccessOut, AccessQuery
 from services.entitlements.access.service import AccessService
 from services.entitlements.accounts.schemas import AccountOut
+from services.entitlements.announcer.service import AnnouncerService
+from services.entitlements.closings.service import ClosingService
 from services.entitlements.database import audit_events, metadata, outbox
 from services.entitlements.decisions.schemas import Decision
 from services.entitlements.decisions.service import DecisionService
@@ -19,10 +22,19 @@ from services.entitlements.grants.schemas import GrantOut, Revocation
 from services.entitlements.grants.service import GrantService
 from services.entitlements.intake.schemas import PreviewOut
 from services.entitlements.intake.service import IntakeService
+from services.entitlements.questions.schemas import Answer, Question
+from services.entitlements.questions.service import QuestionService
+from services.entitlements.renewals.schemas import Extension
+from services.entitlements.renewals.service import RenewalService
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
+from services.entitlements.retirements.service import RetirementService
 from services.entitlements.rules.service import RuleService
 from services.entitlements.simulations.service import SimulationService
+from services.entitlements.standing.schemas import Block
+from services.entitlements.standing.service import StandingService
+from services.entitlements.withdrawals.schemas import Withdrawal
+from services.entitlements.withdrawals.service import WithdrawalService
 from shared.clock import Clock, DatabaseClock
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
@@ -47,8 +59,16 @@ class Desk:
         self.intake, self.decisions = intake(session, clock), decisions(session, clock)
         self.requests = RequestService(session, clock)
         self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
+        self.closings, self.renewals = ClosingService(session, clock), RenewalService(session, clock)
+        self.standings, self.announcer = StandingService(session, clock), AnnouncerService(session, clock)
+        self.retirements = RetirementService(session, clock)
         self.access = AccessService(session, clock)
         self.rules, self.simulations, self.clock = RuleService(session, clock), SimulationService(session), clock
+        self.questions, self.withdrawals = QuestionService(session, clock), WithdrawalService(session, clock)
+
+    def announce(self) -> int:
+        """Say what is due."""
+        return self.announcer.announce_due(100)
 
     def ask(self, *frequencies: str, by: Principal = QUANT, dataset: str = "BTC", **more: Any) -> RequestOut:
         """Ask for frequencies."""
@@ -76,12 +96,43 @@ class Desk:
     ) -> list[GrantOut]:
         """Give access without a request."""
         body = {"account": to.account_id, "dataset": dataset, "frequencies": frequencies, "reason": "Signed", **terms}
-        account = AccountOut(id=to.account_id, name=to.name, role="quant")
-        return self.direct_grants.give(DirectGrant.model_validate(body), account, offer_of(dataset), by)
+        return self.direct_grants.give(DirectGrant.model_validate(body), self.account(to), offer_of(dataset), by)
 
-    def revoke(self, grant: UUID, reason: str = "The licence ended.", by: Principal = OPS) -> GrantOut:
-        """Revoke a grant."""
-        return self.grants.revoke(grant, Revocation(reason=reason), by)
+    def revoke(
+        self, grant: UUID, reason: str = "The licence ended.", by: Principal = OPS, at: datetime | None = None
+    ) -> GrantOut:
+        """Revoke a grant, now or later."""
+        return self.closings.revoke(grant, Revocation(reason=reason, effective_at=at), by)
+
+    def extend(self, grant: UUID, *, by: Principal = OPS, **wanted: Any) -> GrantOut:
+        """Extend a grant."""
+        return self.renewals.extend(grant, Extension.model_validate(wanted), by)
+
+    def account(self, who: Principal = QUANT) -> AccountOut:
+        """Somebody's account as the gateway knows it."""
+        return AccountOut(id=who.account_id, name=who.name, role="quant")
+
+    def block(self, who: Principal = QUANT, *, by: Principal = OPS, until: datetime | None = None) -> AccountOut:
+        """Block an account."""
+        return self.standings.block(self.account(who), Block(reason="Unpaid", until=until), by)
+
+    def question(
+        self, request: UUID, *frequencies: str, text: str = "For which desk?", by: Principal = OPS
+    ) -> RequestOut:
+        """Ask about a request, and read it as who asked."""
+        question = Question.model_validate({"text": text, "frequencies": frequencies or None})
+        self.questions.ask(request, question, by)
+        return self.requests.find(request, by)
+
+    def answer(self, request: UUID, text: str = "For carry.", by: Principal = QUANT) -> RequestOut:
+        """Answer, and read the request."""
+        self.questions.answer(request, Answer(text=text), by)
+        return self.requests.find(request, by)
+
+    def withdraw(self, request: UUID, *frequencies: str, by: Principal = QUANT) -> RequestOut:
+        """Withdraw, and read the request."""
+        self.withdrawals.withdraw(request, Withdrawal.model_validate({"frequencies": frequencies or None}), by)
+        return self.requests.find(request, by)
 
     def may(self, frequency: str | None = "1d", *, who: Principal = QUANT) -> AccessOut:
         """Whether somebody may read a cell of BTC."""

@@ -11,9 +11,9 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from services.entitlements.decisions.errors import AlreadyDecided
 from services.entitlements.decisions.service import DecisionService
 from services.entitlements.requests.entities import RequestItem
+from services.entitlements.requests.errors import AlreadyDecided
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.schemas import OpsRequestOut
 from shared.clock import Clock

@@ -5,12 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from services.entitlements.decisions.errors import AlreadyDecided, NotInRequest
+from services.entitlements.decisions.errors import NotInRequest
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, SelfDecision
 from services.entitlements.grants.policy import Term
 from services.entitlements.grants.service import new_grant
-from services.entitlements.requests.errors import RequestNotFound
+from services.entitlements.requests.errors import AlreadyDecided, RequestNotFound
 from services.entitlements.requests.schemas import OpsRequestOut
 from shared.errors import InvalidInput, Problem
 from tests.services.entitlements.desk import Desk

@@ -28,7 +28,7 @@ def test_a_grant_is_what_the_api_says(http: Http) -> None:
     [grant] = given(http, ada, "1d")
     assert grant.keys() == {
         *("id", "account", "dataset", "frequency", "kind", "origin", "starts_at", "ends_at", "status"),
-        *("closed_at", "reason", "request", "supersedes", "account_name"),
+        *("revokes_at", "grace_days", "closed_at", "reason", "request", "supersedes", "account_name"),
     }
     own = http("GET", f"{PATH}/{grant['id']}", by=ada).json()
     assert own == {key: value for key, value in grant.items() if key != "account_name"}

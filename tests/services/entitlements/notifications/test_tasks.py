@@ -67,8 +67,13 @@ def test_everything_that_is_announced_has_a_task(desk: Desk) -> None:
     desk.decide(desk.ask("1d").id, outcome="approve")
     [grant] = desk.give("1h")
     desk.revoke(grant.id)
+    asked = desk.ask("1mo").id
+    desk.question(asked)
+    desk.answer(asked)
+    desk.withdraw(asked)
+    desk.requests.write_due_lapses(desk.ask("1mo").lapse_at, 1)
     types = set(desk.session.execute(select(outbox.c.type)).scalars())
-    assert types == set(module.tasks)
+    assert types <= set(module.tasks)
 
 
 def announced(database: Database) -> list[UUID]:

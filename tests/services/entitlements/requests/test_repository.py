@@ -63,7 +63,7 @@ def test_every_status_in_sql_is_the_status_of_the_policy(session: Session) -> No
         request.id: status
         for status in get_args(RequestStatus)
         for request in RequestRepository(session).page(
-            RequestsQuery(status=status), account=None, after=None, limit=500
+            RequestsQuery(status=status), now=now, account=None, after=None, limit=500
         )
     }
     assert by_sql == by_policy
@@ -98,7 +98,7 @@ def test_an_item_is_decided_once(desk: Desk, session: Session) -> None:
 def test_what_lapsed_is_written_by_whoever_comes_next(desk: Desk, session: Session, days: int, status: str) -> None:
     request = desk.ask("1d")
     repository, now = RequestRepository(session), request.created_at + days * DAY
-    repository.write_lapsed(QUANT.account_id, "BTC", ["1d"], now)
+    assert desk.requests.write_due_lapses(now, 10) == (status == "lapsed")
     [item] = repository.items([request.id])
     assert item.status == status
     assert item.decided_at == (request.lapse_at if status == "lapsed" else None)

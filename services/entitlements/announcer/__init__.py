@@ -1,0 +1,1 @@
+"""Says what is due of grants, late if need be, but once."""

@@ -1,0 +1,1 @@
+"""Asking back before deciding: Ops asks about a request, its owner answers, and both read the thread."""

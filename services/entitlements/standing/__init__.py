@@ -1,0 +1,1 @@
+"""Blocking, unblocking and closing accounts; revoking is not blocking, and never implies it."""

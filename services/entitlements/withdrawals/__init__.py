@@ -1,0 +1,1 @@
+"""Taking back what was asked for, while it is undecided."""

@@ -1,0 +1,61 @@
+"""What follows from a retirement: once each, in time or late, and undone where the catalog undid it."""
+
+from datetime import datetime
+
+from services.entitlements.retirements.schemas import Retiring
+from tests.services.entitlements.desk import Desk
+from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, T0, SetClock
+
+
+def follow(desk: Desk, **retired: datetime) -> None:
+    """What the catalog says is retired of BTC, heard twice."""
+    for _ in range(2):
+        desk.retirements.follow(Retiring(symbol="BTC", retired={name.strip("f"): at for name, at in retired.items()}))
+
+
+def test_a_retirement_to_come_is_told_at_once_and_ends_access_on_its_day(desk: Desk, clock: SetClock) -> None:
+    [grant], _ = desk.give("1d"), desk.give("1h")
+    desk.give("1d", to=OTHER)
+    follow(desk, f1d=T0 + DAY)
+    assert [told["data"]["retired_at"] for told in desk.told("dataset.retired")] == ["2026-05-05T12:00:00Z"] * 2
+    assert desk.may().until == T0 + DAY
+    clock.at += DAY - MS
+    assert desk.may().allowed
+    clock.at += MS
+    assert (desk.may().allowed, desk.may("1h").allowed) == (False, True)
+    clock.at += DAY
+    follow(desk, f1d=T0 + DAY)
+    desk.announce()
+    closed = desk.grants.find(grant.id, OPS)
+    assert (closed.status, closed.closed_at) == ("retired", T0 + DAY)
+    assert (len(desk.told("dataset.retired")), len(desk.told("grant.ended"))) == (2, 2)
+
+
+def test_what_is_retired_at_once_refuses_what_is_pending_and_ends_what_runs(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d")
+    request = desk.ask("1d", "1h", by=OTHER)
+    clock.at += DAY
+    follow(desk, f1d=T0 + DAY - MS)
+    closed = desk.grants.find(grant.id, OPS)
+    assert (closed.status, closed.closed_at) == ("retired", T0 + DAY - MS)
+    items = {item.frequency: item for item in desk.requests.find(request.id, OPS).items}
+    assert (items["1d"].status, items["1d"].outcome_by, items["1d"].reason_code) == ("refused", "rule", "retired")
+    assert items["1h"].status == "pending"
+    assert len(desk.told("access.decided")) == len(desk.told("dataset.retired")) == 1
+
+
+def test_what_is_pending_stays_so_until_the_day(desk: Desk) -> None:
+    request = desk.ask("1d")
+    follow(desk, f1d=T0 + DAY)
+    assert desk.requests.find(request.id, OPS).status == "pending"
+
+
+def test_a_retirement_that_was_undone_or_moved_is_followed(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d")
+    follow(desk, f1d=T0 + DAY)
+    follow(desk, f1d=T0 + 2 * DAY)
+    assert desk.may().until == T0 + 2 * DAY
+    follow(desk)
+    clock.at += 3 * DAY
+    assert desk.may().until == grant.ends_at
+    assert len(desk.told("dataset.retired")) == 2
