@@ -64,6 +64,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/accounts/{id}", "entitlements", OPS),
     Route("GET", "/v1/rules", "entitlements", OPS),
     Route("PUT", "/v1/rules", "entitlements", ADMIN),
+    Route("POST", "/v1/rules/simulate", "entitlements", OPS),
     Route("POST", "/v1/accounts/{id}/block", "entitlements", OPS),
     Route("POST", "/v1/accounts/{id}/unblock", "entitlements", OPS),
     Route("POST", "/v1/accounts/{id}/close", "entitlements", OPS),

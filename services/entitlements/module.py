@@ -20,6 +20,7 @@ from services.entitlements.requests.repository import request_gauges
 from services.entitlements.retirements.jobs import chores as retiring
 from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
+from services.entitlements.simulations import controller as simulations
 from services.entitlements.standing import controller as standing
 from services.entitlements.webhooks import controller as webhooks
 from services.entitlements.webhooks.tasks import errands, tasks
@@ -38,6 +39,7 @@ module = Module(
         withdrawals.router,
         decisions.router,
         rules.router,
+        simulations.router,
         bulk_decisions.router,
         direct_grants.router,
         grants.router,

@@ -64,6 +64,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("GET", "/v1/accounts/{id}"): STAFF,
     ("GET", "/v1/rules"): STAFF,
     ("PUT", "/v1/rules"): ADMINS,
+    ("POST", "/v1/rules/simulate"): STAFF,
     ("POST", "/v1/accounts/{id}/block"): STAFF,
     ("POST", "/v1/accounts/{id}/unblock"): STAFF,
     ("POST", "/v1/accounts/{id}/close"): STAFF,

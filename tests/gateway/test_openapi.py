@@ -26,6 +26,7 @@ from services.entitlements.questions.schemas import Answer, Question
 from services.entitlements.renewals.schemas import Extension
 from services.entitlements.requests.schemas import NewRequest
 from services.entitlements.rules.schemas import NewRules
+from services.entitlements.simulations.schemas import Simulation
 from services.entitlements.standing.schemas import Block, Ruling
 from services.entitlements.webhooks.schemas import NewWebhook
 from services.entitlements.withdrawals.schemas import Withdrawal
@@ -37,8 +38,8 @@ from tests.gateway.conftest import NEAR_ROUTES, Running
 Document = dict[str, Any]
 BODIES = (
     *(NewDataset, DatasetChange, NewRequest, Decision, DirectGrant, Revocation, Extension, Block, Ruling),
-    *(Question, Answer, Withdrawal, Decisions, RunRequest, NewApiKey, Rotation, NewRules),
-    NewWebhook,
+    *(Question, Answer, Withdrawal, Decisions, RunRequest, NewApiKey, Rotation),
+    *(NewRules, Simulation, NewWebhook),
 )
 
 

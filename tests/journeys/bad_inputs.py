@@ -105,6 +105,7 @@ OPERATIONS = (
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
     Operation("GET", "/v1/rules", "ops"),
+    Operation("POST", "/v1/rules/simulate", "ops", (), {"rules": [RULE], "limit": 10}, ("rules",)),
     Operation("PUT", "/v1/rules", "admin", (), RULES, ("replaces", "note", "rules"), ("note",)),
     Operation("POST", "/v1/accounts/{id}/block", "ops", ID, REASON, ("reason",), ("reason",)),
     Operation("POST", "/v1/accounts/{id}/unblock", "ops", ID, REASON, ("reason",), ("reason",)),

@@ -70,9 +70,11 @@ class IntakeService:
         check_offered(offer, new.frequencies)
         # the account's row is held from here on: its requests come one after another, so that no cap is passed
         self._accounts.meet(caller.account_id, name=caller.name, role=caller.role)
+        asked = self._requests.lock_undecided(caller.account_id, new.dataset, new.frequencies)
+        self._grants.hold(caller.account_id, new.dataset, new.frequencies)
         now = self._clock.now(self._session)
+        self._shown.write_lapsed(asked, now)
         plan = self._plan(new, caller, now)
-        self._shown.write_lapsed(self._requests.lock_undecided(caller.account_id, new.dataset, new.frequencies), now)
         request, items = _rows(new, plan, caller, now)
         written = self._requests.add(request, items)
         lost = self._pending(request, [item.frequency for item in items if item.frequency not in written])
@@ -144,7 +146,7 @@ class IntakeService:
             self._announce(request, [self._decide(request, item, trace, now) for item, trace in decided])
         left = [item.frequency for item, trace in items if STATUS[trace.outcome] == "pending"]
         if left:
-            self._standing.begin_grace(request.account, request.dataset, set(left), lapse_at=request.lapse_at, now=now)
+            self._standing.begin_grace(request.account, request.dataset, left, lapse_at=request.lapse_at, now=now)
             told = {"dataset": request.dataset, "frequencies": left, "trial": request.trial, "request": str(request.id)}
             told |= {"account": str(request.account), "account_name": caller.name}
             announce(self._session, "access.requested", to=OPS, data=told)

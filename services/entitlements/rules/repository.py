@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
-from services.entitlements.accounts.entities import Account
 from services.entitlements.grants.entities import Grant
 from services.entitlements.rules.entities import RuleVersion
 
@@ -39,11 +38,6 @@ class RuleRepository:
         written = self._session.execute(row.on_conflict_do_nothing().returning(col(RuleVersion.version)))
         return written.first() is not None
 
-    def standing(self, account: UUID) -> str:
-        """The account's standing; good where it was never heard of."""
-        found = self._session.execute(select(Account.standing).where(Account.id == account)).scalar()
-        return found or "good"
-
     def trials(self, account: UUID) -> set[tuple[str, str]]:
         """The (dataset, frequency) of which the account ever had a trial."""
         query = select(Grant.dataset, Grant.frequency).where(Grant.account == account, Grant.kind == "trial")
@@ -51,7 +45,6 @@ class RuleRepository:
 
     def approvals(self, account: UUID, now: datetime) -> tuple[datetime, ...]:
         """When rules approved something for the account within a year, the newest hundred, newest first."""
-        query = select(Grant.created_at).where(
-            Grant.account == account, Grant.origin == "rule", col(Grant.created_at) > now - YEAR
-        )
+        nobody = col(Grant.granted_by).is_(None)  # a renewal's origin says so, whoever gave it
+        query = select(Grant.created_at).where(Grant.account == account, nobody, col(Grant.created_at) > now - YEAR)
         return tuple(self._session.scalars(query.order_by(col(Grant.created_at).desc()).limit(100)))

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
+from services.entitlements.accounts.policy import standing_of
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.policy import STANDARD_DAYS, TRIAL_DAYS
@@ -116,7 +117,8 @@ class RuleService:
         return found.version, [rule_of(stored, number) for number, stored in enumerate(found.rules)]
 
     def _facts(self, question: Question, now: datetime) -> list[Facts]:
-        standing, trials = self._rules.standing(question.account), self._rules.trials(question.account)
+        standing = standing_of(self._accounts.find(question.account), now)
+        trials = self._rules.trials(question.account)
         approvals = self._rules.approvals(question.account, now)
         return [
             Facts.model_validate(

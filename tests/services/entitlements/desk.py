@@ -30,6 +30,7 @@ from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, Re
 from services.entitlements.requests.service import RequestService
 from services.entitlements.retirements.service import RetirementService
 from services.entitlements.rules.service import RuleService
+from services.entitlements.simulations.service import SimulationService
 from services.entitlements.standing.schemas import Block
 from services.entitlements.standing.service import StandingService
 from services.entitlements.withdrawals.schemas import Withdrawal
@@ -62,7 +63,7 @@ class Desk:
         self.standings, self.announcer = StandingService(session, clock), AnnouncerService(session, clock)
         self.retirements = RetirementService(session, clock)
         self.access = AccessService(session, clock)
-        self.rules, self.clock = RuleService(session, clock), clock
+        self.rules, self.simulations, self.clock = RuleService(session, clock), SimulationService(session), clock
         self.questions, self.withdrawals = QuestionService(session, clock), WithdrawalService(session, clock)
 
     def announce(self) -> int:

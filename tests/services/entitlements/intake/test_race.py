@@ -125,7 +125,15 @@ def test_without_the_account_s_lock_more_than_fifty_are_open(database: Database)
     assert counts(database)["request_items"] == 53
 
 
-class Slow(RequestRepository):
+class Unheld(RequestRepository):
+    """Reads where it should lock."""
+
+    def lock_undecided(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
+        """Read only."""
+        return RequestRepository.undecided(self, account, dataset, frequencies)
+
+
+class Slow(Unheld):
     """Reads what is undecided, and then is overtaken."""
 
     def __init__(self, session: Session, overtake: Callable[[], None]) -> None:
@@ -140,7 +148,7 @@ class Slow(RequestRepository):
 
 
 class Overtaken(IntakeService):
-    """A decision, that its account's row does not hold up, is made between its looks at what is pending and held."""
+    """Holds nothing, and a decision is made between its looks at what is pending and at what is held."""
 
     def __init__(self, session: Session, clock: Clock, overtake: Callable[[], None]) -> None:
         super().__init__(session, clock)
@@ -149,11 +157,12 @@ class Overtaken(IntakeService):
 
 
 class Backwards(IntakeService):
-    """Looks at what is held first, then is overtaken, then looks at what is pending."""
+    """Holds nothing, looks at what is held first, then is overtaken, then looks at what is pending."""
 
     def __init__(self, session: Session, clock: Clock, overtake: Callable[[], None]) -> None:
         super().__init__(session, clock)
         self._accounts = Unmet(session)
+        self._requests = Unheld(session)
         self._overtake = overtake
 
     def _cells(self, new: NewRequest, caller: Principal, now: datetime) -> list[Cell]:

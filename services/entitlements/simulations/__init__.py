@@ -1,0 +1,1 @@
+"""What a draft of rules would have answered to past requests; nothing is written."""
