@@ -41,8 +41,8 @@ class AccessService:
 
     def may(self, query: AccessQuery) -> AccessOut:
         """Whether the account may read the cell at this instant of the database's clock."""
-        now = self._clock.now(self._session)
         standing, stamp = self._grants.unclosed_stamped(query.account, query.dataset)
+        now = self._clock.now(self._session)  # taken first, it could be before a renewal that the statement sees
         active = [grant for grant in standing if status_of(grant, now) == "active"]
         wanted = [grant for grant in active if query.frequency in (None, grant.frequency)]
         if wanted and stamp is not None:  # a yes, whole out of one statement

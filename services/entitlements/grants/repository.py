@@ -59,6 +59,12 @@ class GrantRepository:
         names = (name_of(grant.account, grant.dataset, frequency) for frequency in (grant.frequency, None))
         raise_change(self._session, feed, names)
 
+    def end_grace(self, account: UUID, dataset: str, frequency: str) -> None:
+        """The renewal of a cell was refused, withdrawn or lapsed: an answer that counted on it may end earlier."""
+        grant = self.lock_unclosed(account, dataset, frequency)
+        if grant is not None and grant.ends_at is not None:
+            self.raise_change(grant)
+
     def see_closed(self) -> None:
         """An answer that says so waits like the one that closed it: that one may not have answered yet."""
         must_settle(self._session)

@@ -12,7 +12,6 @@ from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import status_of
 from services.entitlements.grants.repository import GrantRepository
-from services.entitlements.grants.service import GrantService
 from services.entitlements.notifications.events import OPS, announce
 from services.entitlements.requests import policy
 from services.entitlements.requests.entities import AccessRequest, RequestItem, RequestMessage
@@ -55,7 +54,6 @@ class RequestService:
         self._requests = RequestRepository(session)
         self._grants = GrantRepository(session)
         self._accounts = AccountRepository(session)
-        self._given = GrantService(session, clock)
 
     def create(self, new: NewRequest, offer: Offer | None, caller: Principal) -> RequestOut:
         """Ask for the frequencies that are neither held nor pending; raises why nothing, or not all, can be asked."""
@@ -136,7 +134,7 @@ class RequestService:
         """One record and one message for the items of a request."""
         first, frequencies = items[0], sorted(item.frequency for item in items)
         for frequency in frequencies:
-            self._given.drop_grace(first.account, first.dataset, frequency)
+            self._grants.end_grace(first.account, first.dataset, frequency)
         data = {"dataset": first.dataset, "frequencies": frequencies}
         audit.record(
             self._session, audit_events, actor=TIME, action="access.lapsed", subject=first.request_id, data=data
