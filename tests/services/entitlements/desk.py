@@ -19,11 +19,15 @@ from services.entitlements.grants.schemas import GrantOut, Revocation
 from services.entitlements.grants.service import GrantService
 from services.entitlements.questions.schemas import Answer, Question
 from services.entitlements.questions.service import QuestionService
+from services.entitlements.requests.entities import AccessRequest, RequestItem
+from services.entitlements.requests.policy import LAPSES_AFTER
+from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
 from services.entitlements.withdrawals.schemas import Withdrawal
 from services.entitlements.withdrawals.service import WithdrawalService
 from shared.clock import Clock, DatabaseClock
+from shared.ids import new_id
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
 
@@ -43,7 +47,7 @@ class Desk:
         decisions: Decisions = DecisionService,
     ) -> None:
         self.session = session
-        clock = clock or DatabaseClock()
+        self.clock = clock = clock or DatabaseClock()
         self.requests, self.decisions = requests(session, clock), decisions(session, clock)
         self.grants, self.direct_grants = GrantService(session, clock), DirectGrantService(session, clock)
         self.access = AccessService(session, clock)
@@ -53,6 +57,15 @@ class Desk:
         """Ask for frequencies."""
         new = NewRequest.model_validate({"dataset": dataset, "frequencies": frequencies, **more})
         return self.requests.create(new, offer_of(dataset), by)
+
+    def ask_anyway(self, frequency: str, by: Principal = QUANT, **more: Any) -> UUID:
+        """A pending item of BTC, whatever its cell holds."""
+        now = self.clock.now(self.session)
+        cell: dict[str, Any] = {"account": by.account_id, "dataset": "BTC", "lapse_at": now + LAPSES_AFTER}
+        request = AccessRequest(id=new_id(), trial=False, created_at=now, **cell, **more)
+        item = RequestItem(id=new_id(), request_id=request.id, frequency=frequency, **cell)
+        assert RequestRepository(self.session).add(request, [item])
+        return request.id
 
     def decide(self, request: UUID, *, by: Principal = OPS, **decision: Any) -> OpsRequestOut:
         """Decide, and read the request as Ops."""
