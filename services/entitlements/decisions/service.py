@@ -16,7 +16,7 @@ from services.entitlements.grants.policy import Term, term_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
-from services.entitlements.requests.entities import AccessRequest, RequestItem
+from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem
 from services.entitlements.requests.errors import AlreadyDecided, RequestNotFound
 from services.entitlements.requests.policy import fates, is_undecided
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
@@ -49,7 +49,8 @@ class DecisionService:
             raise SelfDecision
         self._accounts.hold(request.account)
         items = {item.frequency: item for item in self._requests.lock_items(request_id)}
-        self._grants.hold(request.account, request.dataset, items)
+        undecided = [frequency for frequency, item in items.items() if item.status in UNDECIDED]
+        self._grants.hold(request.account, request.dataset, undecided)
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now, by)
         outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now, at=at) for v in verdicts]
