@@ -43,7 +43,7 @@ FORM = settings(
 )
 FREQUENCIES = ("1h", "1d")
 ONE, SOME = st.sampled_from(FREQUENCIES), st.sampled_from([["1h"], ["1d"], ["1h", "1d"]])
-ANY, BACK = st.integers(0, 999), st.integers(1, 3)
+ANY, BACK = st.integers(0, 999), st.sampled_from([1, 1, 2])
 TERMS: dict[str, Any] = {
     "days": st.sampled_from([1, 2, 14]),
     "trial": st.booleans(),
@@ -83,6 +83,11 @@ class Machine(RuleBasedStateMachine):
         assert refused == meant
         return done
 
+    def _late(self, back: int, frequency: str) -> int | None:
+        """One of the latest requests that have an item of this frequency."""
+        asked = [number for number in range(len(self.ids)) if frequency in self.model.status(number)]
+        return asked[max(0, len(asked) - back)] if asked else None
+
     def _grants(self) -> list[GrantOut]:
         return self.desk.grants.page(GrantsQuery(), OPS, after=None, limit=999)
 
@@ -104,8 +109,7 @@ class Machine(RuleBasedStateMachine):
     @rule(back=BACK, frequency=ONE, **TERMS)
     def approve(self, back: int, frequency: str, days: int, trial: bool, wait: int) -> None:
         """Ops approves one item of a late request."""
-        number = max(0, len(self.ids) - back)
-        if frequency in self.model.status(number):
+        if (number := self._late(back, frequency)) is not None:
             meant = self.model.decide(number, frequency, days=days, trial=trial, wait=wait)
             verdict = {"frequency": frequency, "outcome": "approve", **self._terms(days, trial, wait)}
             self._same(meant, lambda: self.desk.decide(self.ids[number], decisions=[verdict]))
@@ -113,8 +117,7 @@ class Machine(RuleBasedStateMachine):
     @rule(back=BACK, frequency=ONE)
     def refuse(self, back: int, frequency: str) -> None:
         """Ops refuses one item of a late request."""
-        number = max(0, len(self.ids) - back)
-        if frequency in self.model.status(number):
+        if (number := self._late(back, frequency)) is not None:
             meant = self.model.decide(number, frequency, days=None, trial=False)
             verdict = {"frequency": frequency, "outcome": "refuse", "reason": "No."}
             self._same(meant, lambda: self.desk.decide(self.ids[number], decisions=[verdict]))
