@@ -46,8 +46,8 @@ class AccessService:
 
     def may(self, query: AccessQuery) -> AccessOut:
         """Whether the account may read the cell at this instant of the database's clock."""
-        now = self._clock.now(self._session)
         standing, account, stamp = self._grants.unclosed_stamped(query.account, query.dataset)
+        now = self._clock.now(self._session)  # taken first, it could be before a renewal that the statement sees
         active = [grant for grant in standing if status_of(grant, now) == "active"]
         # only who has no grant there was not read with them
         blocked = _blocked(account if standing else self._accounts.find(query.account), now)

@@ -1,6 +1,7 @@
 """Reads and writes accounts' rows."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
 from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.policy import check_standing
 
 
 class AccountRepository:
@@ -25,9 +27,13 @@ class AccountRepository:
         )
 
     def hold(self, account: UUID) -> Account | None:
-        """The account, whose standing stays as it is until the transaction ends; None for one never met here."""
+        """The account, whose standing stays until the transaction ends; taken before its items and its grants."""
         query = select(Account).where(Account.id == account).with_for_update(read=True)
         return self._session.scalars(query.execution_options(populate_existing=True)).first()
+
+    def require_good(self, account: UUID, now: datetime) -> None:
+        """Hold an account that is to be given something; raises AccountBlocked."""
+        check_standing(self.hold(account), now)
 
     def find_all(self, ids: Iterable[UUID]) -> dict[UUID, Account]:
         """Those of these accounts that are known here."""

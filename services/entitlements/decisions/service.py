@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.entitlements.accounts.policy import check_standing
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.decisions.errors import NotInRequest
@@ -14,9 +13,10 @@ from services.entitlements.decisions.schemas import Decision, ItemVerdict
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import SelfDecision
 from services.entitlements.grants.policy import Term, term_of
+from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
-from services.entitlements.requests.entities import AccessRequest, RequestItem
+from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem
 from services.entitlements.requests.errors import AlreadyDecided, RequestNotFound
 from services.entitlements.requests.policy import fates, is_undecided
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
@@ -32,8 +32,9 @@ class DecisionService:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
-        self._accounts = AccountRepository(session)
         self._requests = RequestRepository(session)
+        self._accounts = AccountRepository(session)
+        self._cells = GrantRepository(session)
         self._grants = GrantService(session, clock)
 
     def decide(self, request_id: UUID, decision: Decision, by: Principal, *, at: str | None = None) -> None:
@@ -46,13 +47,12 @@ class DecisionService:
             raise RequestNotFound
         if request.account == by.account:
             raise SelfDecision
-        account = self._accounts.hold(request.account)
+        self._accounts.hold(request.account)
         items = {item.frequency: item for item in self._requests.lock_items(request_id)}
-        self._grants.hold(request.account, request.dataset, items)
+        undecided = [frequency for frequency, item in items.items() if item.status in UNDECIDED]
+        self._grants.hold(request.account, request.dataset, undecided)
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now, by)
-        if any(verdict.outcome == "approve" for verdict in verdicts):
-            check_standing(account, now)
         outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now, at=at) for v in verdicts]
         self._announce(request, outcomes, by)
 
@@ -102,7 +102,7 @@ class DecisionService:
         if not decided:
             raise AlreadyDecided(items=fates([item], now, by))
         if grant is None:
-            self._grants.drop_grace(item.account, item.dataset, item.frequency)
+            self._cells.end_grace(item.account, item.dataset, item.frequency, now)
 
     def _announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
         recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "supersedes", "reason_code")} for o in outcomes]

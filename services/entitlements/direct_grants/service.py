@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.entitlements.accounts.errors import UnknownAccount
-from services.entitlements.accounts.policy import check_standing
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.accounts.schemas import AccountOut
 from services.entitlements.database import audit_events
@@ -51,7 +50,6 @@ class DirectGrantService:
             raise SelfDecision
         check_offered(offer, wanted.frequencies)
         self._accounts.meet(account.id, name=account.name, role=account.role)
-        check_standing(self._accounts.hold(account.id), self._clock.now(self._session))
         asked = self._requests.lock_undecided(wanted.account, wanted.dataset, wanted.frequencies)
         self._grants.hold(wanted.account, wanted.dataset, wanted.frequencies)
         now = self._clock.now(self._session)

@@ -61,14 +61,14 @@ def grace_of(grant: Grant, lapse_at: datetime, now: datetime) -> datetime | None
     return until if until > grant.ends_at else None
 
 
+def later(old: datetime | None, new: datetime | None) -> datetime | None:
+    """The later of two ends, where None is no end."""
+    return None if old is None or new is None else max(old, new)
+
+
 def shortens(old: datetime | None, new: datetime | None) -> bool:
     """Whether a right that ended at `old` now ends earlier."""
     return new is not None and (old is None or new < old)
-
-
-def later(one: datetime | None, other: datetime | None) -> datetime | None:
-    """The later of two ends, of which None is never reached."""
-    return None if one is None or other is None else max(one, other)
 
 
 @dataclass(frozen=True)

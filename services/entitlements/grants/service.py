@@ -32,10 +32,12 @@ class GrantService:
             self._grants.lock_unclosed(account, dataset, frequency)
 
     def give(self, grant: Grant, now: datetime) -> Grant:
-        """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be.
+        """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be, or
+        AccountBlocked.
 
         What is approved where a grant runs renews it: from now, with no gap, and never ending earlier.
         """
+        self._accounts.require_good(grant.account, now)
         standing = self._grants.lock_unclosed(grant.account, grant.dataset, grant.frequency)
         if standing is not None:
             self._make_way(standing, grant, now)
@@ -60,10 +62,6 @@ class GrantService:
             raise CellHeld(grant=str(running.id))
         if grant.origin != "direct":
             grant.origin, grant.ends_at = "renewal", later(running.ends_at, grant.ends_at)
-
-    def drop_grace(self, account: UUID, dataset: str, frequency: str) -> None:
-        """A renewal of this cell came to nothing: what it kept going is over, and its grace is spent."""
-        self._grants.end_grace(account, dataset, frequency, self._clock.now(self._session))
 
     def find(self, grant: UUID, caller: Principal) -> GrantOut:
         """One grant; raises GrantNotFound, also for another account's unless the caller is Ops."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from services.entitlements.database import audit_events
-from services.entitlements.grants.service import GrantService
+from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.notifications.events import OPS, announce
 from services.entitlements.requests.entities import AccessRequest, RequestItem
 from services.entitlements.requests.errors import RequestNotFound
@@ -27,7 +27,7 @@ class WithdrawalService:
         self._session = session
         self._clock = clock
         self._requests = RequestRepository(session)
-        self._grants = GrantService(session, clock)
+        self._cells = GrantRepository(session)
 
     def withdraw(self, request_id: UUID, what: Withdrawal, by: Principal) -> None:
         """Take back the undecided items that are named, else all there are; raises why none, or not all, can be.
@@ -47,7 +47,7 @@ class WithdrawalService:
     def _close(self, items: Sequence[RequestItem], now: datetime) -> None:
         for item in items:
             self._requests.decide(item.id, status="withdrawn", decided_at=now)
-            self._grants.drop_grace(item.account, item.dataset, item.frequency)
+            self._cells.end_grace(item.account, item.dataset, item.frequency, now)
 
     def _announce(self, request: AccessRequest, items: Sequence[RequestItem], by: Principal) -> None:
         frequencies = sorted((item.frequency for item in items), key=SHORTEST_FIRST.index)

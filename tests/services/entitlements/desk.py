@@ -26,6 +26,9 @@ from services.entitlements.questions.schemas import Answer, Question
 from services.entitlements.questions.service import QuestionService
 from services.entitlements.renewals.schemas import Extension
 from services.entitlements.renewals.service import RenewalService
+from services.entitlements.requests.entities import AccessRequest, RequestItem
+from services.entitlements.requests.policy import LAPSES_AFTER
+from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.schemas import NewRequest, OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
 from services.entitlements.retirements.service import RetirementService
@@ -36,6 +39,7 @@ from services.entitlements.standing.service import StandingService
 from services.entitlements.withdrawals.schemas import Withdrawal
 from services.entitlements.withdrawals.service import WithdrawalService
 from shared.clock import Clock, DatabaseClock
+from shared.ids import new_id
 from shared.principal import Principal
 from tests.services.entitlements.fakes import OPS, QUANT, offer_of
 
@@ -79,6 +83,15 @@ class Desk:
         """What asking would be answered with."""
         new = NewRequest.model_validate({"dataset": dataset, "frequencies": frequencies, **more})
         return self.intake.preview(new, offer_of(dataset), by)
+
+    def ask_anyway(self, frequency: str, by: Principal = QUANT, **more: Any) -> UUID:
+        """A pending item of BTC, whatever its cell holds."""
+        now = self.clock.now(self.session)
+        cell: dict[str, Any] = {"account": by.account_id, "dataset": "BTC", "lapse_at": now + LAPSES_AFTER}
+        request = AccessRequest(id=new_id(), trial=False, created_at=now, **cell, **more)
+        item = RequestItem(id=new_id(), request_id=request.id, frequency=frequency, **cell)
+        assert RequestRepository(self.session).add(request, [item])
+        return request.id
 
     def decide(self, request: UUID, *, by: Principal = OPS, **decision: Any) -> OpsRequestOut:
         """Decide, and read the request as Ops."""

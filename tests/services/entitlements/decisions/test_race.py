@@ -1,8 +1,12 @@
-"""Sixteen deciders at once: every item is decided once; without the guard it is decided several times."""
+"""Sixteen deciders at once, and a decision beside a block: each with the control that fails without the guard.
 
+The full form, 200 requests, runs with TICKGATE_PROOF=1.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +15,9 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.errors import AccountBlocked
+from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.decisions.service import DecisionService
 from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.errors import AlreadyDecided
@@ -21,10 +28,10 @@ from shared.database import Database
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Decisions, Desk
 from tests.services.entitlements.fakes import person
-from tests.services.entitlements.race import at_once
+from tests.services.entitlements.race import at_once, wait_for_a_waiter
 
 DECIDERS = [person("ops", f"Decider {number}") for number in range(16)]
-REQUESTS = 40
+REQUESTS = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 40
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def all_decide(database: Database, request: UUID, decisions: Decisions = Decisio
     return at_once(len(DECIDERS), decide)
 
 
-def test_sixteen_deciders_make_one_decision_of_each_request(database: Database) -> None:
+def test_w1_sixteen_deciders_make_one_decision_of_each_request(database: Database) -> None:
     answers = [answer for request in ask_for(database, REQUESTS) for answer in all_decide(database, request)]
     made = [answer for answer in answers if isinstance(answer, OpsRequestOut)]
     lost = [answer for answer in answers if isinstance(answer, AlreadyDecided)]
@@ -93,7 +100,7 @@ class Careless(DecisionService):
         self._requests = Unguarded(session, all_have_read)
 
 
-def test_without_the_guard_a_request_is_decided_several_times(database: Database) -> None:
+def test_w1_without_the_guard_a_request_is_decided_several_times(database: Database) -> None:
     [request] = ask_for(database, 1)
     all_have_read = Barrier(len(DECIDERS))
     answers = all_decide(database, request, lambda session, clock: Careless(session, clock, all_have_read))
@@ -101,3 +108,67 @@ def test_without_the_guard_a_request_is_decided_several_times(database: Database
     assert len(made) > 1
     with database.transaction() as session:
         assert len(Desk(session).audited("access.decided")) == len(made)
+
+
+class Unheld(AccountRepository):
+    """Reads the account's standing without holding it."""
+
+    def hold(self, account: UUID) -> Account | None:
+        """Read only."""
+        return self.find_all([account]).get(account)
+
+
+class Hasty(DecisionService):
+    """Does not wait for a block that is under way."""
+
+    def __init__(self, session: Session, clock: Clock) -> None:
+        super().__init__(session, clock)
+        self._accounts = self._grants._accounts = Unheld(session)
+
+
+def block(session: Session) -> None:
+    session.execute(update(Account).values(standing="blocked"))
+
+
+def approve(database: Database, request: UUID, decisions: Decisions = DecisionService) -> OpsRequestOut:
+    with database.transaction() as session:
+        return Desk(session, decisions=decisions).decide(request, outcome="approve")
+
+
+def test_an_approval_beside_a_block_waits_for_it_and_is_refused(database: Database) -> None:
+    [request] = ask_for(database, 1)
+    answers: list[Any] = []
+    approving = Thread(target=lambda: answers.extend(at_once(1, lambda _: approve(database, request))))
+    with database.transaction() as session:
+        block(session)
+        approving.start()
+        wait_for_a_waiter(database)
+    approving.join()
+    assert [type(answer) for answer in answers] == [AccountBlocked]
+    assert answers[0].members == {"standing": "blocked"}
+    with database.transaction() as session:
+        assert Desk(session).counts()["grants"] == 0
+
+
+def test_a_block_beside_an_approval_waits_for_it(database: Database) -> None:
+    [request] = ask_for(database, 1)
+
+    def then_block(_: int) -> None:
+        with database.transaction() as session:
+            block(session)
+
+    answers: list[Any] = []
+    blocking = Thread(target=lambda: answers.extend(at_once(1, then_block)))
+    with database.transaction() as session:
+        Desk(session).decide(request, outcome="approve")
+        blocking.start()
+        wait_for_a_waiter(database)
+    blocking.join()
+    assert answers == [None]
+
+
+def test_without_holding_the_account_an_approval_overtakes_a_block(database: Database) -> None:
+    [request] = ask_for(database, 1)
+    with database.transaction() as session:
+        block(session)
+        assert approve(database, request, Hasty).status == "approved"

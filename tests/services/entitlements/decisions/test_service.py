@@ -4,7 +4,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
+from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.errors import AccountBlocked
 from services.entitlements.decisions.errors import NotInRequest
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, SelfDecision
@@ -148,3 +151,36 @@ def test_a_grant_may_begin_later(desk: Desk, clock: SetClock) -> None:
     assert desk.may().state == "scheduled"
     clock.at = T0.replace(month=6, day=1, hour=0)
     assert desk.may().state == "active"
+
+
+@pytest.mark.parametrize("before", ["decide", "withdraw", "lapse"])
+def test_w2_what_is_settled_cannot_be_decided_and_nothing_else_changes(
+    desk: Desk, clock: SetClock, before: str
+) -> None:
+    request = desk.ask("1d", "1h")
+    if before == "decide":
+        desk.refuse(request.id)
+    elif before == "withdraw":
+        desk.withdraw(request.id)
+    else:
+        clock.at = request.lapse_at
+    counts, found = desk.counts(), desk.requests.find(request.id, OPS)
+    for decision in (APPROVE, REFUSE, {"decisions": [{"frequency": "1d", **APPROVE}]}):
+        with pytest.raises(AlreadyDecided) as refused, desk.session.begin_nested():
+            desk.decide(request.id, by=ADMIN, **decision)
+        states = {"decide": "refused", "withdraw": "withdrawn", "lapse": "lapsed"}
+        assert {item["status"] for item in refused.value.members["items"]} == {states[before]}
+    assert (desk.counts(), desk.requests.find(request.id, OPS)) == (counts, found)
+
+
+@pytest.mark.parametrize("standing", ["blocked", "closed"])
+def test_nothing_is_given_to_an_account_that_is_blocked_or_closed(desk: Desk, standing: str) -> None:
+    request = desk.ask("1d", "1h")
+    desk.session.execute(update(Account).values(standing=standing))
+    before = desk.counts()
+    for act in (lambda: desk.decide(request.id, outcome="approve"), lambda: desk.give("1mo")):
+        with pytest.raises(AccountBlocked) as refused, desk.session.begin_nested():
+            act()
+        assert refused.value.members == {"standing": standing}
+    assert desk.counts() == before
+    assert desk.refuse(request.id).status == "refused"

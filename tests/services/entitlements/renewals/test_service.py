@@ -113,7 +113,7 @@ def test_a_grace_cut_short_is_over_at_once_and_spent(desk: Desk, clock: SetClock
     clock.at = T0 + 11 * DAY
     assert desk.may().allowed
     desk.session.info.clear()
-    desk.grants.drop_grace(grant.account, "BTC", "1d")
+    desk.grants._grants.end_grace(grant.account, "BTC", "1d", clock.at)
     assert is_settling(desk.session)
     assert desk.may().state == "ended"
     desk.announce()
@@ -122,7 +122,7 @@ def test_a_grace_cut_short_is_over_at_once_and_spent(desk: Desk, clock: SetClock
 
 def test_a_grace_is_used_once(desk: Desk, clock: SetClock) -> None:
     grant = graced(desk, clock)
-    desk.grants.drop_grace(grant.account, "BTC", "1d")
+    desk.grants._grants.end_grace(grant.account, "BTC", "1d", clock.at)
     desk.grants._grants.begin_grace(grant.account, "BTC", ["1d"], lapse_at=clock.at + 14 * DAY, now=clock.at)
     clock.at = T0 + 10 * DAY
     assert desk.may().state == "ended"

@@ -1,0 +1,174 @@
+"""What is approved where a grant runs: it goes on from now, with no gap, and never ends earlier."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.errors import CellHeld
+from services.entitlements.grants.schemas import GrantOut
+from shared.coherence.owner import is_settling
+from shared.database import Database
+from tests.conftest import Stores
+from tests.services.entitlements.desk import Desk
+from tests.services.entitlements.fakes import DAY, OPS, T0, SetClock
+
+RENEWALS = 25
+
+
+@pytest.fixture
+def database(stores: Stores) -> Iterator[Database]:
+    """A database in which things are committed."""
+    with closing(Database(stores.app_url("entitlements"), pool_size=4)) as database:
+        yield database
+
+
+def renew(desk: Desk, **terms: Any) -> GrantOut:
+    """Approve what was asked for a cell that is held."""
+    [item] = desk.decide(desk.ask_anyway("1d"), outcome="approve", **terms).items
+    assert item.grant is not None
+    return desk.grants.find(item.grant, OPS)
+
+
+def test_a_renewal_begins_now_where_the_old_one_is_closed(desk: Desk, clock: SetClock) -> None:
+    [old] = desk.give("1d", duration_days=30)
+    clock.at += 27 * DAY
+    new = renew(desk, duration_days=30)
+    closed = desk.grants.find(old.id, OPS)
+    assert (closed.status, closed.closed_at) == ("superseded", clock.at)
+    assert (new.origin, new.supersedes, new.starts_at) == ("renewal", old.id, clock.at)
+    assert new.ends_at == clock.at + 30 * DAY
+    assert desk.may().until == new.ends_at
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "days"),
+    [
+        ({"duration_days": 100}, {"duration_days": 30}, 100),
+        ({"duration_days": 100}, {"ends_at": T0 + 20 * DAY}, 100),
+        ({"duration_days": 100}, {"duration_days": 120}, 130),
+        ({"duration_days": 14, "trial": True}, {"duration_days": 14, "trial": True}, 24),
+        ({"duration_days": 14, "trial": True}, {"duration_days": 1}, 14),
+        ({"no_end": True}, {"duration_days": 30}, None),
+        ({"duration_days": 30}, {"no_end": True}, None),
+    ],
+)
+def test_a_renewal_never_ends_earlier(
+    desk: Desk, clock: SetClock, old: dict[str, Any], new: dict[str, Any], days: int | None
+) -> None:
+    desk.give("1d", **old)
+    clock.at += 10 * DAY
+    renewed = renew(desk, **new)
+    assert renewed.ends_at == (None if days is None else T0 + days * DAY)
+    assert not is_settling(desk.session)
+
+
+def test_a_trial_is_upgraded_at_any_time_and_no_trial_follows_a_standard_grant(desk: Desk, clock: SetClock) -> None:
+    [trial] = desk.give("1d", trial=True)
+    clock.at += DAY
+    standard = renew(desk)
+    assert (standard.kind, standard.origin, standard.supersedes) == ("standard", "renewal", trial.id)
+    asked = desk.ask_anyway("1d")
+    before = desk.counts()
+    for act in (lambda: desk.decide(asked, outcome="approve", trial=True), lambda: desk.give("1d", trial=True)):
+        with pytest.raises(CellHeld) as refused, desk.session.begin_nested():
+            act()
+        assert refused.value.members == {"grant": str(standard.id)}
+        assert desk.counts() == before
+
+
+def test_what_begins_later_cannot_follow_a_running_grant_but_takes_a_scheduled_one_s_place(
+    desk: Desk, clock: SetClock
+) -> None:
+    [later] = desk.give("1d", starts_at=T0 + 5 * DAY, duration_days=5)
+    moved = renew(desk, starts_at=T0 + 3 * DAY, duration_days=5)
+    assert (moved.status, moved.supersedes, moved.origin) == ("scheduled", later.id, "ops")
+    assert is_settling(desk.session)
+    clock.at += 3 * DAY
+    with pytest.raises(CellHeld), desk.session.begin_nested():
+        renew(desk, starts_at=T0 + 8 * DAY)
+
+
+def test_what_ran_out_is_closed_at_its_end_and_what_follows_is_no_renewal(desk: Desk, clock: SetClock) -> None:
+    [old] = desk.give("1d", duration_days=1)
+    clock.at += DAY
+    new = renew(desk)
+    closed = desk.grants.find(old.id, OPS)
+    assert (closed.status, closed.closed_at) == ("ended", T0 + DAY)
+    assert (new.origin, new.supersedes) == ("ops", None)
+
+
+def read_until(stop: Event, database: Database, states: list[str]) -> None:
+    while not stop.is_set():
+        with database.transaction() as session:
+            states.append(Desk(session).may().state)
+
+
+def read_across(database: Database, act: Any) -> list[str]:
+    """What a reader is told, over and over, while something is done."""
+    stop, states = Event(), list[str]()
+    reader = Thread(target=read_until, args=(stop, database, states))
+    reader.start()
+    try:
+        act()
+    finally:
+        stop.set()
+        reader.join()
+    return states
+
+
+def test_a_reader_is_never_refused_while_a_grant_is_renewed_again_and_again(database: Database) -> None:
+    def renew_often() -> None:
+        for _ in range(RENEWALS):
+            with database.transaction() as session:
+                renew(Desk(session))
+
+    with database.transaction() as session:
+        Desk(session).give("1d")
+    states = read_across(database, renew_often)
+    assert (set(states), len(states) > RENEWALS / 2) == ({"active"}, True)
+
+
+def test_in_two_transactions_a_reader_is_refused_in_between(database: Database) -> None:
+    def close_and_then_give() -> None:
+        for _ in range(3):
+            with database.transaction() as session:
+                now = Desk(session).clock.now(session)
+                session.execute(update(Grant).values(closed_at=now, close_reason="ended"))
+            Event().wait(0.1)  # time enough for the reader
+            with database.transaction() as session:
+                Desk(session).give("1d")
+
+    with database.transaction() as session:
+        Desk(session).give("1d")
+    assert "ended" in read_across(database, close_and_then_give)
+
+
+class Overtaken:
+    """A reader's clock: a renewal is made, and committed, while it is asked for the time."""
+
+    def __init__(self, database: Database, before: bool) -> None:
+        self._database = database
+        self._before = before
+
+    def now(self, session: Session) -> datetime:
+        """The time before the renewal, or after it."""
+        clock = Desk(session).clock
+        before = clock.now(session)
+        with self._database.transaction() as other:
+            renew(Desk(other))
+        return before if self._before else clock.now(session)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_reader_that_a_renewal_overtakes_is_not_refused(database: Database, before: bool) -> None:
+    with database.transaction() as session:
+        Desk(session).give("1d")
+    with database.transaction() as session:
+        assert Desk(session, Overtaken(database, before)).may().state == "active"
