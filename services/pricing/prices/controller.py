@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from services.pricing.access.providers import Offered
+from services.pricing.access.providers import GraceTold, Offered
 from services.pricing.prices.errors import SeriesReplaced
 from services.pricing.prices.policy import next_bar
 from services.pricing.prices.providers import Histories, History, Prices, Readable, Reading
 from services.pricing.prices.schemas import Chunk, CoverageList, PriceList
 from shared.pagination import InvalidCursor, cursors_of, link_next
 
-router = APIRouter(prefix="/v1/datasets", tags=["Prices"])
+router = APIRouter(prefix="/v1/datasets", tags=["Prices"], route_class=GraceTold)
 CHUNK = 50_000
 PIECE = 64 * 1024
 CHECK_SECONDS = 5.0
