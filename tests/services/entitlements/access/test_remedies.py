@@ -115,7 +115,7 @@ def send(desk: Desk, remedy: dict[str, Any]) -> None:
         return
     [request, act] = rest
     assert (act, remedy["body"]) == ("answer", {"text": ""})
-    desk.answer(request, "For carry.")  # type: ignore[arg-type]  # its id, as text
+    desk.answer(request, "For carry.")
 
 
 @pytest.mark.parametrize("frequency", ["1d", None])

@@ -12,19 +12,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
-from services.entitlements.accounts.errors import AccountBlocked
-from services.entitlements.decisions.service import DecisionService
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantClosed
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut
-from shared.clock import Clock
-from shared.coherence.owner import NAMES
 from shared.database import Database
 from shared.principal import Principal
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import OPS, person
+from tests.services.entitlements.fakes import person
 from tests.services.entitlements.race import at_once
 
 THREADS, ROUNDS = 16, 6
@@ -159,36 +155,3 @@ def test_without_the_guard_what_was_revoked_is_revoked_again_and_again(database:
     race(database, held, careless)
     with database.transaction() as session:
         assert len(Desk(session).audited("grant.revoked")) > 1
-
-
-def block_against_approvals(
-    database: Database, decisions: Callable[[Session, Clock], DecisionService] = DecisionService
-) -> tuple[bool, list[Any]]:
-    """One blocks while others approve: whether its change names each cell that was approved, and the answers."""
-    somebody = person()
-    frequencies = ("1h", "1d", "1mo")
-    with database.transaction() as session:
-        requests = [Desk(session).ask(frequency, by=somebody).id for frequency in frequencies]
-    named: set[str] = set()
-
-    def act(number: int) -> Any:
-        with database.transaction() as session:
-            desk = Desk(session, decisions=decisions)
-            if number < len(requests):
-                return desk.decide(requests[number], by=OPS, outcome="approve")
-            desk.block(somebody)
-            named.update(*session.info.get(NAMES, {}).values())
-            return None
-
-    answers = at_once(len(requests) + 1, act)
-    with database.transaction() as session:
-        cells = {g.frequency for g in session.scalars(select(Grant).where(Grant.account == somebody.account_id))}
-    return cells <= {name.rpartition("/")[2] for name in named}, answers
-
-
-def test_a_block_names_every_cell_that_was_approved_before_it_and_none_is_after_it(database: Database) -> None:
-    for _ in range(3 * ROUNDS):
-        all_named, answers = block_against_approvals(database)
-        assert all_named
-        refused = [answer for answer in answers if isinstance(answer, Exception)]
-        assert all(isinstance(answer, AccountBlocked) for answer in refused), refused
