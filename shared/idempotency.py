@@ -106,7 +106,7 @@ def repeatable(router: APIRouter) -> APIRouter:
     twin = APIRouter()
     for route in router.routes:
         own = copy.copy(route)
-        if isinstance(own, APIRoute):
+        if isinstance(own, APIRoute) and "POST" in (own.methods or ()):
             own.__class__ = RepeatableRoute
         twin.routes.append(own)
     return twin

@@ -31,7 +31,7 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
     """
     jobs = module.jobs(settings, interrupted_by(stop)) if module.jobs is not None else ()
     if not jobs and not module.chores:
-        raise ValueError(f"{module.name} has nothing to do by itself")
+        raise ValueError(f"{module.name} has no scheduled jobs")
     with closing(Database(settings.database, pool_size=5)) as database:
         runs = None if module.job_runs is None else JobRuns(database, module.job_runs, jobs)
         health = Health({"database": partial(check_revision, database, module)})

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.jobs import Job, Outcome, Progress
+from shared.database import Database
+from shared.jobs import Chore, Job, Outcome, Progress
 from shared.scheduler import run_scheduler
 from shared.settings import ServiceSettings
 from tests.shared.ground import Ground, job_runs, module_named, until
@@ -70,3 +71,22 @@ def test_a_run_under_way_is_left_to_the_next_when_told_to_stop(ground: Ground) -
 def test_a_service_without_jobs_has_no_scheduler(lacking: dict[str, Any], ground: Ground) -> None:
     with pytest.raises(ValueError, match="has no scheduled jobs"):
         run_scheduler(module_named(**lacking), ground.settings, Flag())
+
+
+def test_chores_tick_without_runs_and_a_failing_one_stops_nobody(ground: Ground) -> None:
+    stop, done = Flag(), Flag()
+
+    def fail(_settings: ServiceSettings, _database: Database) -> None:
+        raise LookupError("out of order")
+
+    def work(settings: ServiceSettings, database: Database) -> None:
+        with database.transaction():
+            done.set()
+
+    module = module_named(chores=(Chore("failing", 1, fail), Chore("working", 1, work)))
+    thread = threading.Thread(target=run_scheduler, args=(module, ground.settings, stop))
+    thread.start()
+    assert done.wait(10)
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()

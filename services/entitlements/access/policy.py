@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from services.entitlements.grants.entities import Grant
@@ -29,9 +29,10 @@ State = Literal[
 
 @dataclass(frozen=True)
 class Access:
-    """Whether a cell may be read, and why: the state with the facts behind it."""
+    """Whether a cell may be read, and why: the state with the facts behind it, and the frequency they are of."""
 
     state: State
+    frequency: str | None = None
     grant: UUID | None = None
     until: datetime | None = None
     grace_until: datetime | None = None
@@ -66,6 +67,7 @@ def running(grant: Grant, now: datetime) -> Access:
     kept = grant.grace_until if in_grace(grant, now) else None
     return Access(
         "active" if now >= grant.starts_at else "scheduled",
+        frequency=grant.frequency,
         grant=grant.id,
         until=until(grant, now),
         grace_until=kept,
@@ -82,7 +84,8 @@ def _from_grant(grant: Grant, now: datetime) -> tuple[datetime, Access]:
     ended_at = closed_at(grant, now) or now
     state: State = "trial-ended" if status == "ended" and grant.kind == "trial" else _ended(status)
     reason = grant.close_note if state == "revoked" else None
-    return ended_at, Access(state, grant=grant.id, request=grant.request_id, reason=reason, ended_at=ended_at)
+    facts: dict[str, Any] = {"grant": grant.id, "request": grant.request_id, "reason": reason, "ended_at": ended_at}
+    return ended_at, Access(state, frequency=grant.frequency, **facts)
 
 
 def _ended(status: str) -> State:
@@ -93,4 +96,5 @@ def _from_item(item: RequestItem, now: datetime) -> tuple[datetime, Access]:
     status = item_status(item, now)
     at = item.decided_at or min(item.lapse_at, now)
     state: State = "never-requested" if status == "withdrawn" else status  # type: ignore[assignment]
-    return at, Access(state, request=item.request_id, reason=item.reason, reapply_after=reapply_after(item))
+    facts: dict[str, Any] = {"request": item.request_id, "reason": item.reason, "reapply_after": reapply_after(item)}
+    return at, Access(state, frequency=item.frequency, **facts)

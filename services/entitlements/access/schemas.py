@@ -9,11 +9,12 @@ from shared.wire import Output, Query
 
 
 class AccessQuery(Query):
-    """Which cell; without a frequency, any of the dataset's."""
+    """Which cell; without a frequency, any of the dataset's, of which `offered` is one that can be asked for."""
 
     account: UUID
     dataset: Symbol
     frequency: Frequency | None = None
+    offered: Frequency | None = None
 
 
 class Refusal(Output):

@@ -1,7 +1,7 @@
 """Answers who may read what, and says to those who may not what they can do."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from services.entitlements.accounts.entities import Account
 from services.entitlements.accounts.policy import standing_of
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import status_of
+from services.entitlements.grants.policy import status_of, until
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared.clock import Clock
@@ -31,6 +31,7 @@ DETAILS = {
     "blocked": "Your account is blocked; `reason` says why. Ask the vendor.",
     "relinquished": "You gave this access back; ask again if you need it.",
 }
+FOREVER = datetime.max.replace(tzinfo=UTC)
 WAITING = ("pending", "scheduled", "blocked")
 
 
@@ -55,7 +56,8 @@ class AccessService:
             return _answer(blocked, query, active, now)
         wanted = [grant for grant in active if query.frequency in (None, grant.frequency)]
         if wanted and stamp is not None:  # a yes, whole out of one statement
-            yes = _answer(running(wanted[0], now), query, active, now)
+            lasting = max(wanted, key=lambda grant: until(grant, now) or FOREVER)
+            yes = _answer(running(lasting, now), query, active, now)
             return yes.model_copy(update={"stamp": StampOut.model_validate(stamp)})
         cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
@@ -99,7 +101,8 @@ def _remedy(access: Access, query: AccessQuery, now: datetime) -> dict[str, Any]
     if access.state == "needs-info":
         return {"method": "POST", "href": f"/v1/access-requests/{access.request}/answer", "body": {"text": ""}}
     too_early = access.reapply_after is not None and access.reapply_after > now
-    if query.frequency is None or too_early or access.state in WAITING:
+    frequency = query.frequency or access.frequency or query.offered
+    if frequency is None or too_early or access.state in WAITING:
         return None
-    body = {"dataset": query.dataset, "frequencies": [query.frequency]}
+    body = {"dataset": query.dataset, "frequencies": [frequency]}
     return {"method": "POST", "href": "/v1/access-requests", "body": body}

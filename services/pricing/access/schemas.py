@@ -1,5 +1,6 @@
 """What the neighbours answer."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,5 +32,13 @@ class Verdict(BaseModel):
 
     allowed: bool
     until: datetime | None = None
+    grace_until: datetime | None = None
     stamp: Stamp | None = None
     refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A yes, and up to when, where only a grace keeps it going."""
+
+    grace_until: datetime | None = None

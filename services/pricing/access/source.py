@@ -1,12 +1,13 @@
 """The catalog and entitlements, asked over their internal APIs."""
 
 import re
-from typing import Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
+from starlette.datastructures import State
+
 from services.pricing.access.errors import DatasetNotFound, Denied, FrequencyNotOffered, Retired
-from services.pricing.access.schemas import OfferedDataset, Verdict
+from services.pricing.access.schemas import Allowed, OfferedDataset, Verdict
 from shared.coherence.memory import Memory
 from shared.coherence.stamp import name_of
 from shared.errors import TemporarilyUnavailable
@@ -18,10 +19,11 @@ SYMBOL = re.compile(r"[A-Z0-9]{1,12}")
 class Access:
     """Asked anew before every answer, but for a yes of entitlements that is remembered and may be trusted."""
 
-    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour, memory: Memory[Literal[True]]) -> None:
+    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour, memory: Memory[Allowed], state: State) -> None:
         self._catalog = catalog
         self._entitlements = entitlements
         self._memory = memory
+        self._state = state
 
     async def dataset(self, symbol: str) -> OfferedDataset:
         """The dataset as it is offered now; raises DatasetNotFound."""
@@ -43,19 +45,28 @@ class Access:
         raise FrequencyNotOffered(dataset=symbol, frequencies=dataset.frequencies, errors=where)
 
     async def require_allowed(self, account: UUID, symbol: str, frequency: str | None = None) -> None:
-        """Raises Denied; without a frequency any active grant on the dataset will do."""
+        """Raises Denied; without a frequency any active grant on the dataset will do.
+
+        Where only a grace keeps the access going, its end is left in the request's state, for `GraceTold`.
+        """
+        allowed = await self._allowed(account, symbol, frequency)
+        self._state.grace_until = allowed.grace_until
+
+    async def _allowed(self, account: UUID, symbol: str, frequency: str | None) -> Allowed:
         cell = name_of(account, symbol, frequency)
-        if self._memory.recall(cell):
-            return
-        asked = {"account": str(account), "dataset": symbol, "frequency": frequency}
+        if (remembered := self._memory.recall(cell)) is not None:
+            return remembered
+        offered = None if frequency else next(iter((await self.dataset(symbol)).frequencies), None)
+        asked = {"account": str(account), "dataset": symbol, "frequency": frequency, "offered": offered}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         answer = await self._entitlements.get("/internal/may", query)
         if answer.status != 200:
             raise TemporarilyUnavailable
         verdict = Verdict.model_validate_json(answer.body)
         if verdict.allowed:
-            self._memory.remember(cell, True, until=verdict.until, stamp=verdict.stamp)
-            return
+            allowed = Allowed(verdict.grace_until)
+            self._memory.remember(cell, allowed, until=verdict.until, stamp=verdict.stamp)
+            return allowed
         if verdict.refusal is None:  # a no without a reason: nothing may be concluded but that it is no yes
             raise TemporarilyUnavailable
         raise Denied(**verdict.refusal.model_dump())

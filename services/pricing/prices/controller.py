@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from services.pricing.access.providers import Offered
+from services.pricing.access.providers import GraceTold, Offered
 from services.pricing.prices.encoder import COLUMNS, Encoder, about, open_encoder
 from services.pricing.prices.policy import MEDIA_TYPES, is_known, next_bar, tag
 from services.pricing.prices.providers import Histories, History, Prices, Readable, Reading, position
@@ -17,7 +17,7 @@ from services.pricing.prices.schemas import Chunk, CoverageList, Edition, PriceL
 from services.pricing.usage.providers import Counted, Counter
 from shared.pagination import cursors_of, link_next
 
-router = APIRouter(prefix="/v1/datasets", tags=["Prices"])
+router = APIRouter(prefix="/v1/datasets", tags=["Prices"], route_class=GraceTold)
 CHUNK = 50_000
 PIECE = 64 * 1024
 CHECK_SECONDS = 5.0

@@ -22,7 +22,14 @@ async def may(request: Request) -> JSONResponse:
     refusal: dict[str, Any] | None = request.app.state.refusal if told else None
     state = "active" if refusal is None else refusal["code"]
     return JSONResponse(
-        {"allowed": refusal is None, "state": state, "grant": None, "until": None, "refusal": refusal},
+        {
+            "allowed": refusal is None,
+            "state": state,
+            "grant": None,
+            "until": None,
+            "grace_until": request.app.state.grace_until,
+            "refusal": refusal,
+        },
         request.app.state.status,
     )
 
@@ -33,6 +40,7 @@ app = Starlette(routes=[Route("/internal/may", may)])
 def reset() -> None:
     """Forget all questions and say yes again."""
     app.state.asked, app.state.yeses, app.state.refusal, app.state.status = [], 0, None, 200
+    app.state.grace_until = None
 
 
 reset()

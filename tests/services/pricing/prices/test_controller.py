@@ -253,6 +253,14 @@ def test_a_denied_read_passes_the_refusal_through(service: Service, format_: str
     assert "123.456" not in answer.text
 
 
+@pytest.mark.parametrize("format_", ["json", "csv"])
+def test_a_read_in_grace_says_up_to_when(service: Service, format_: str) -> None:
+    assert "entitlement-grace-until" not in service.get(PRICES, frequency="1d", format=format_).headers
+    entitlements.app.state.grace_until = "2026-05-17T12:00:00Z"
+    answer = service.get(PRICES, frequency="1h", format=format_)
+    assert answer.headers["entitlement-grace-until"] == "2026-05-17T12:00:00Z"
+
+
 def test_a_cursor_does_not_outlive_access(service: Service) -> None:
     service.load("BTC", "1h", bars(5))
     following = service.get(PRICES, frequency="1h", limit=2).links["next"]["url"]

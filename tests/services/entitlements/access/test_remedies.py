@@ -1,0 +1,137 @@
+"""Every refusal's remedy, sent as it stands, changes the state; there is none where only waiting helps."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.entitlements.access.schemas import AccessQuery
+from services.entitlements.standing.schemas import Ruling
+from tests.services.entitlements.desk import Desk
+from tests.services.entitlements.fakes import DAY, OPS, QUANT, T0, SetClock
+
+MINUTE = timedelta(minutes=1)
+Step = Callable[[Desk, SetClock], Any]
+
+
+def _withdrawn(desk: Desk, clock: SetClock) -> None:
+    desk.withdraw(desk.ask("1d").id)
+
+
+def _asked_back(desk: Desk, clock: SetClock) -> None:
+    desk.question(desk.ask("1d").id)
+
+
+def _refused(desk: Desk, clock: SetClock) -> None:
+    desk.refuse(desk.ask("1d").id)
+
+
+def _refused_long_ago(desk: Desk, clock: SetClock) -> None:
+    _refused(desk, clock)
+    clock.at += DAY
+
+
+def _lapsed(desk: Desk, clock: SetClock) -> None:
+    desk.ask("1d")
+    clock.at += 14 * DAY
+
+
+def _ended(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", duration_days=1)
+    clock.at += DAY
+
+
+def _trial_ended(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", trial=True)
+    clock.at += 14 * DAY
+
+
+def _revoked(desk: Desk, clock: SetClock) -> None:
+    desk.revoke(desk.give("1d")[0].id)
+
+
+def _relinquished(desk: Desk, clock: SetClock) -> None:
+    desk.closings.relinquish(desk.give("1d")[0].id, QUANT)
+
+
+def _nothing(desk: Desk, clock: SetClock) -> None:
+    pass
+
+
+def _pending(desk: Desk, clock: SetClock) -> None:
+    desk.ask("1d")
+
+
+def _scheduled(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", starts_at=T0 + DAY)
+
+
+def _blocked(desk: Desk, clock: SetClock) -> None:
+    desk.block()
+
+
+def _closed(desk: Desk, clock: SetClock) -> None:
+    desk.standings.close(desk.account(), Ruling(reason="Gone"), OPS)
+
+
+HELPED = [
+    ("never-requested", _nothing),
+    ("never-requested", _withdrawn),
+    ("needs-info", _asked_back),
+    ("refused", _refused_long_ago),
+    ("lapsed", _lapsed),
+    ("ended", _ended),
+    ("trial-ended", _trial_ended),
+    ("revoked", _revoked),
+    ("relinquished", _relinquished),
+]
+NOT_HELPED = [
+    ("pending", _pending),
+    ("refused", _refused),
+    ("scheduled", _scheduled),
+    ("blocked", _blocked),
+    ("blocked", _closed),
+]
+
+
+def told(desk: Desk, frequency: str | None) -> tuple[str, Any]:
+    """The code and the remedy."""
+    query = AccessQuery.model_validate(
+        {"account": QUANT.account_id, "dataset": "BTC", "frequency": frequency, "offered": "1h"}
+    )
+    refusal = desk.access.may(query).refusal
+    assert refusal is not None
+    return refusal.code, refusal.members["remedy"]
+
+
+def send(desk: Desk, remedy: dict[str, Any]) -> None:
+    """Do what the remedy says; only an answer's text is filled in."""
+    assert remedy["method"] == "POST"
+    _, _, path, *rest = remedy["href"].split("/")
+    assert path == "access-requests"
+    if not rest:
+        desk.ask(*remedy["body"].pop("frequencies"), **remedy["body"])
+        return
+    [request, act] = rest
+    assert (act, remedy["body"]) == ("answer", {"text": ""})
+    desk.answer(request, "For carry.")
+
+
+@pytest.mark.parametrize("frequency", ["1d", None])
+@pytest.mark.parametrize(("code", "step"), HELPED)
+def test_a_remedy_sent_as_it_stands_changes_the_state(
+    desk: Desk, clock: SetClock, code: str, step: Step, frequency: str | None
+) -> None:
+    step(desk, clock)
+    clock.at += MINUTE
+    found, remedy = told(desk, frequency)
+    assert found == code
+    send(desk, remedy)
+    assert told(desk, frequency) == ("pending", None)
+
+
+@pytest.mark.parametrize(("code", "step"), NOT_HELPED)
+def test_where_only_waiting_helps_there_is_no_remedy(desk: Desk, clock: SetClock, code: str, step: Step) -> None:
+    step(desk, clock)
+    assert told(desk, "1d") == (code, None)
