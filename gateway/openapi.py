@@ -38,6 +38,7 @@ TAGS = {
     "Grants": "Who may read what, and until when.",
     "Notifications": "What happened to one's requests and grants.",
     "Accounts": "Who comes to the vendor.",
+    "Audit": "Who did what, and the proof that nothing of it was changed.",
     "Jobs": "What runs by itself, and running it now.",
     "Me": "Who the caller is.",
     "API keys": "Who may come in, and in which role.",

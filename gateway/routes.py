@@ -46,6 +46,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/notifications/{id}/read", "entitlements", QUANT),
     Route("GET", "/v1/accounts", "entitlements", OPS),
     Route("GET", "/v1/accounts/{id}", "entitlements", OPS),
+    Route("GET", "/v1/audit-events", "entitlements", OPS),
+    Route("GET", "/v1/audit-events/verify", "entitlements", OPS),
     Route("GET", "/v1/jobs", "pricing", OPS),
     Route("POST", "/v1/jobs/{name}/run", "pricing", OPS),
     Route("GET", "/v1/me", "keys", QUANT),

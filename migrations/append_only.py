@@ -10,6 +10,13 @@ def make_append_only(schema: str, table: str) -> None:
         begin
             raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';
         end $$;
+    """)
+    add_append_only(schema, table)
+
+
+def add_append_only(schema: str, table: str) -> None:
+    """The same for one more table of a schema that has such a one."""
+    op.execute(f"""
         create trigger append_only before update or delete on {schema}.{table}
             for each row execute function {schema}.refuse_change();
         create trigger append_only_truncate before truncate on {schema}.{table}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
+from shared.audit import Trail
 from shared.coherence.owner import Feed
 from shared.jobs import Job, Progress
 from shared.outbox import Handler
@@ -20,7 +21,8 @@ class Module:
     `revision` is the newest migration of its schema; `neighbours` names the services it asks by URL; `tasks` maps an
     event's type to what happens then; `feed` counts its changes for those who remember its answers, and `remembered`
     names the neighbours whose answers are remembered here; `jobs` builds the scheduled jobs out of the service's
-    settings and a function that is told of their progress; `idempotency` keeps the first answers to POSTs.
+    settings and a function that is told of their progress; `trail` is the record of who did what, `idempotency`
+    keeps the first answers to POSTs.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Module:
     neighbours: tuple[str, ...] = ()
     feed: Feed | None = None
     remembered: tuple[str, ...] = ()
+    trail: Trail | None = None
     idempotency: Table | None = None
     outbox: Table | None = None
     tasks: Mapping[str, Handler] = field(default_factory=dict)

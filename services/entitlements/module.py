@@ -2,7 +2,8 @@
 
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
-from services.entitlements.database import feed, idempotency, metadata, outbox
+from services.entitlements.audit import controller as audit
+from services.entitlements.database import feed, idempotency, metadata, outbox, trail
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
@@ -24,8 +25,10 @@ module = Module(
         grants.router,
         accounts.router,
         notifications.router,
+        audit.router,
         access.internal,
     ),
+    trail=trail,
     idempotency=idempotency,
     neighbours=("catalog", "keys"),
     feed=feed,

@@ -47,6 +47,8 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/notifications/{id}/read"): PRIVATE,
     ("GET", "/v1/accounts"): STAFF,
     ("GET", "/v1/accounts/{id}"): STAFF,
+    ("GET", "/v1/audit-events"): STAFF,
+    ("GET", "/v1/audit-events/verify"): STAFF,
     ("GET", "/v1/jobs"): STAFF,
     ("POST", "/v1/jobs/{name}/run"): STAFF,
     ("GET", "/v1/me"): PERSONS,

@@ -80,6 +80,8 @@ OPERATIONS = (
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
     Operation("GET", "/v1/accounts", "ops"),
     Operation("GET", "/v1/accounts/{id}", "ops", ID),
+    Operation("GET", "/v1/audit-events", "ops"),
+    Operation("GET", "/v1/audit-events/verify", "ops"),
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),
     Operation("GET", "/v1/me", "quant"),
