@@ -51,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/jobs", "pricing", OPS),
     Route("POST", "/v1/jobs/{name}/run", "pricing", OPS),
     Route("GET", "/v1/me", "keys", QUANT),
+    Route("GET", "/v1/me/coverage", "pricing", QUANT),
     Route("GET", "/v1/api-keys", "keys", ADMIN),
     Route("POST", "/v1/api-keys", "keys", ADMIN),
     Route("GET", "/v1/api-keys/{id}", "keys", ADMIN),

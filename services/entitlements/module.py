@@ -3,6 +3,7 @@
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
 from services.entitlements.audit import controller as audit
+from services.entitlements.cards import controller as cards
 from services.entitlements.database import feed, idempotency, metadata, outbox, trail
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
@@ -20,6 +21,7 @@ module = Module(
     revision="0008",
     controllers=(
         requests.router,
+        cards.router,
         decisions.router,
         direct_grants.router,
         grants.router,

@@ -1,5 +1,6 @@
 """The pricing's table of contents."""
 
+from services.pricing.coverage import controller as coverage
 from services.pricing.database import idempotency, job_runs, metadata
 from services.pricing.feeds import controller as feeds
 from services.pricing.feeds.jobs import jobs
@@ -13,7 +14,7 @@ module = Module(
     settings=PricingSettings,
     metadata=metadata,
     revision="0004",
-    controllers=(prices.router, market_caps.router, feeds.router),
+    controllers=(prices.router, market_caps.router, feeds.router, coverage.router),
     idempotency=idempotency,
     neighbours=("entitlements", "catalog"),
     remembered=("entitlements",),

@@ -52,6 +52,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("GET", "/v1/jobs"): STAFF,
     ("POST", "/v1/jobs/{name}/run"): STAFF,
     ("GET", "/v1/me"): PERSONS,
+    ("GET", "/v1/me/coverage"): PERSONS,
     ("GET", "/v1/api-keys"): ADMINS,
     ("POST", "/v1/api-keys"): ADMINS,
     ("GET", "/v1/api-keys/{id}"): ADMINS,

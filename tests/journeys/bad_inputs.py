@@ -85,6 +85,7 @@ OPERATIONS = (
     Operation("GET", "/v1/jobs", "ops"),
     Operation("POST", "/v1/jobs/{name}/run", "ops", (("name", "backfill-market-caps"),), {"date": "2026-01-31"}),
     Operation("GET", "/v1/me", "quant"),
+    Operation("GET", "/v1/me/coverage", "quant"),
     Operation("GET", "/v1/api-keys", "admin"),
     Operation("POST", "/v1/api-keys", "admin", (), KEY, ("name", "role"), ("name",)),
     Operation("GET", "/v1/api-keys/{id}", "admin", (("id", "0000000000"),)),

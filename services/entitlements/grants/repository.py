@@ -1,6 +1,7 @@
 """Reads and writes grants' rows."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any
 from uuid import UUID
@@ -74,6 +75,12 @@ class GrantRepository:
         query = query.ext(distinct_on(col(Grant.frequency)))
         return self._session.scalars(query.order_by(col(Grant.frequency), col(Grant.created_at).desc())).all()
 
+    def latest_of(self, account: UUID) -> Sequence[Grant]:
+        """The same of all the account's cells."""
+        cell = (col(Grant.dataset), col(Grant.frequency))
+        query = select(Grant).where(Grant.account == account, col(Grant.close_reason).is_distinct_from("superseded"))
+        return self._session.scalars(query.ext(distinct_on(*cell)).order_by(*cell, col(Grant.created_at).desc())).all()
+
     def page(self, query: GrantsQuery, *, account: UUID | None, after: UUID | None, limit: int) -> Sequence[Grant]:
         """Grants that match the query, oldest first; `account` narrows what the caller may see."""
         wanted: list[tuple[Any, Comparison, object]] = [
@@ -86,11 +93,22 @@ class GrantRepository:
             (col(Grant.id), gt, after),
         ]
         conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
+        conditions += _in_force(query.as_of) if query.as_of else []
         return self._session.scalars(select(Grant).where(*conditions).order_by(col(Grant.id)).limit(limit)).all()
 
     def flush(self) -> None:
         """Write what was changed, so that what follows sees it."""
         self._session.flush()
+
+
+def _in_force(at: datetime) -> list[ColumnElement[bool]]:
+    """Those that allowed reading at an instant, as `policy.status_of` said then: what closed one was written once."""
+    return [
+        col(Grant.created_at) <= at,
+        col(Grant.starts_at) <= at,
+        func.coalesce(col(Grant.ends_at) > at, True),
+        func.coalesce(col(Grant.closed_at) > at, True),
+    ]
 
 
 def _status() -> ColumnElement[str]:
