@@ -22,12 +22,15 @@ from cli.containers import write_secrets
 from cli.environment import migrate_given, operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
 from cli.settings import BootstrapSettings, OperatorSettings
+from gateway.keys.module import module as keys_module
 from gateway.keys.policy import PATTERN, find_keys, is_usable
 from gateway.keys.schemas import ApiKeyOut, Role
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
 from gateway.settings import KeysSettings
+from services.catalog.module import module as catalog_module
 from services.catalog.settings import CatalogSettings
+from services.entitlements.module import module as entitlements_module
 from services.pricing.feeds.jobs import run_job
 from services.pricing.feeds.policy import BACKFILL
 from services.pricing.feeds.runs import slot_of
@@ -36,12 +39,16 @@ from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
 from shared.coherence.owner import settle
 from shared.database import Database
+from shared.module import Module
+from shared.seals import verify
 from shared.wire import Line
 
 chores = typer.Typer(add_completion=False)
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, rotate, revoke; and find leaked ones.")
 jobs = typer.Typer(no_args_is_help=True, help="Scheduled jobs, run by hand.")
 imports = typer.Typer(no_args_is_help=True, help="Load history from files.")
+audits = typer.Typer(no_args_is_help=True, help="The record of who did what.")
+chores.add_typer(audits, name="audit")
 chores.add_typer(keys, name="keys")
 chores.add_typer(jobs, name="jobs")
 chores.add_typer(imports, name="import")
@@ -187,6 +194,24 @@ def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     _with_keys(lambda service, _now: service.revoke(id_, OPERATOR))
     asyncio.run(settle())  # no door knows the key any more
     console.print(f"The key {id_} is revoked.")
+
+
+@audits.command("verify")
+def verify_audit(as_json: AsJson = False) -> None:
+    """Prove that no audit row was changed, removed or slipped in since it was sealed; exit 1 if one was."""
+    with operator_environment(OperatorSettings.load()):
+        found = [_verdict(module) for module in (keys_module, catalog_module, entitlements_module)]
+    _show(found, as_json=as_json)
+    if not all(row["ok"] for row in found):
+        raise typer.Exit(1)
+
+
+def _verdict(module: Module) -> dict[str, Any]:
+    assert module.trail is not None  # noqa: S101 - each of them keeps one
+    url = module.settings.load().database
+    with closing(Database(url, pool_size=1)) as database, database.transaction() as session:
+        verdict = verify(session, module.trail).model_dump()
+    return {"trail": module.metadata.schema, **verdict}
 
 
 @jobs.command("run")

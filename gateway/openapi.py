@@ -41,6 +41,7 @@ TAGS = {
     "Webhooks": "The same, posted to URLs of one's own.",
     "Accounts": "Who comes to the vendor.",
     "Usage": "Who reads how much.",
+    "Audit": "Who did what, and the proof that nothing of it was changed.",
     "Jobs": "What runs by itself, and running it now.",
     "Me": "Who the caller is.",
     "API keys": "Who may come in, and in which role.",

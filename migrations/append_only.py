@@ -11,11 +11,11 @@ def make_append_only(schema: str, table: str) -> None:
             raise exception '% is append-only', tg_table_name using errcode = 'insufficient_privilege';
         end $$;
     """)
-    make_append_only_too(schema, table)
+    add_append_only(schema, table)
 
 
-def make_append_only_too(schema: str, table: str) -> None:
-    """The same for a further table of the schema."""
+def add_append_only(schema: str, table: str) -> None:
+    """The same for one more table of a schema that has such a one."""
     op.execute(f"""
         create trigger append_only before update or delete on {schema}.{table}
             for each row execute function {schema}.refuse_change();

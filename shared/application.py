@@ -1,16 +1,17 @@
 """A service's HTTP application: identity, request ids, problems, health and a transaction per request."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from sqlalchemy.orm import Session
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
+from shared.audit import EventOut, EventsQuery, Trail, page
 from shared.coherence.following import PATH, NeighbourOwner, following
 from shared.coherence.memory import Memory
 from shared.coherence.owner import Feed, changes_since, is_settling, settle
@@ -24,6 +25,7 @@ from shared.metrics import Measured
 from shared.module import Module
 from shared.pagination import Cursors
 from shared.revision import check_revision
+from shared.seals import Verdict, sealing, verify
 from shared.settings import ServiceSettings
 from shared.streams import Streams
 from shared.upstream import Neighbour, open_upstream
@@ -57,6 +59,8 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
     _add_health(app, module)
     if module.feed is not None:
         _add_changes(app, module.feed)
+    if module.trail is not None:
+        _add_trail(app, module.trail)
     install_filters(app)
     return app
 
@@ -71,6 +75,8 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
     stack.callback(app.state.database.close)
     if module.news is not None:
         app.state.streams = Streams(app.state.database, module.news)
+    if module.trail is not None:
+        await stack.enter_async_context(sealing(app.state.database, module.trail))
     app.state.verifier = Verifier(settings.identity_public_keys, audience=module.name)
     app.state.cursors = Cursors(settings.cursor_secret)
     app.state.idempotency = module.idempotency
@@ -117,6 +123,18 @@ def _add_changes(app: FastAPI, feed: Feed) -> None:
                 "now": told.now.isoformat(),
             }
         )
+
+
+def _add_trail(app: FastAPI, trail: Trail) -> None:
+    @app.get("/internal/audit-events", include_in_schema=False)
+    def events(query: Annotated[EventsQuery, Query()], session: Transaction) -> Sequence[EventOut]:
+        """What was done here."""
+        return page(session, trail.events, query)
+
+    @app.get("/internal/audit-events/verify", include_in_schema=False)
+    def verdict(session: Transaction) -> Verdict:
+        """Whether what was recorded here is as it was written."""
+        return verify(session, trail)
 
 
 @dataclass

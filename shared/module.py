@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from sqlalchemy import MetaData, Table
 
+from shared.audit import Trail
 from shared.coherence.owner import Feed
 from shared.database import Database
 from shared.jobs import Chore, Job, Progress
@@ -25,10 +26,10 @@ class Module:
     event's type to what happens then, and `errands` builds those with an effect elsewhere, out of the service's
     settings; `messages` describes what these post to others' URLs; `gauges` read its tables for Prometheus; `news`
     tells its streams what has moved; `feed` counts its changes for those who remember its answers, and `remembered`
-    names the neighbours whose answers are remembered here; `idempotency` keeps the first answers to POSTs; `kept`
-    opens what lives as long as the API process, by the name that it has in `app.state.kept`; `jobs` builds the
-    scheduled jobs out of the settings and a function that is told of their progress; `chores` are what the scheduler
-    does at every tick.
+    names the neighbours whose answers are remembered here; `trail` is the record of who did what; `idempotency` keeps
+    the first answers to POSTs; `kept` opens what lives as long as the API process, by the name that it has in
+    `app.state.kept`; `jobs` builds the scheduled jobs out of the settings and a function that is told of their
+    progress; `chores` are what the scheduler does at every tick.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Module:
     neighbours: tuple[str, ...] = ()
     feed: Feed | None = None
     remembered: tuple[str, ...] = ()
+    trail: Trail | None = None
     idempotency: Table | None = None
     kept: Mapping[str, Callable[[Database], AbstractAsyncContextManager[object]]] = field(default_factory=dict)
     outbox: Table | None = None

@@ -1,6 +1,6 @@
 """The table of contents of accounts and keys."""
 
-from gateway.database import feed, idempotency, metadata
+from gateway.database import feed, idempotency, metadata, trail
 from gateway.keys import controller
 from gateway.settings import KeysSettings
 from shared.module import Module
@@ -11,6 +11,7 @@ module = Module(
     metadata=metadata,
     revision="0004",
     controllers=(controller.router, controller.internal),
+    trail=trail,
     idempotency=idempotency,
     feed=feed,
 )

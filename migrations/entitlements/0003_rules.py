@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations.append_only import make_append_only_too
+from migrations.append_only import add_append_only
 
 revision = "0003"
 down_revision = "0002"
@@ -60,7 +60,7 @@ def upgrade() -> None:
         schema="entitlements",
     )
     op.bulk_insert(rules, [{"version": 1, "note": "What every installation begins with.", "rules": FIRST}])
-    make_append_only_too("entitlements", "rules")
+    add_append_only("entitlements", "rules")
     op.add_column(
         "request_items",
         sa.Column("trace", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.append_only import make_append_only_too
+from migrations.append_only import add_append_only
 
 revision = "0004"
 down_revision = "0003"
@@ -44,7 +44,7 @@ def upgrade() -> None:
         schema="entitlements",
         postgresql_where=sa.text("status in ('pending', 'needs-info')"),
     )
-    make_append_only_too("entitlements", "request_messages")
+    add_append_only("entitlements", "request_messages")
 
 
 def downgrade() -> None:

@@ -1,6 +1,6 @@
 """The catalog's table of contents."""
 
-from services.catalog.database import idempotency, metadata
+from services.catalog.database import idempotency, metadata, trail
 from services.catalog.datasets import controller
 from services.catalog.settings import CatalogSettings
 from shared.module import Module
@@ -11,5 +11,6 @@ module = Module(
     metadata=metadata,
     revision="0002",
     controllers=(controller.router, controller.internal),
+    trail=trail,
     idempotency=idempotency,
 )

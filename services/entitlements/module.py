@@ -3,9 +3,11 @@
 from services.entitlements.access import controller as access
 from services.entitlements.accounts import controller as accounts
 from services.entitlements.announcer.jobs import chores as announcing
+from services.entitlements.audit import controller as audit
 from services.entitlements.bulk_decisions import controller as bulk_decisions
+from services.entitlements.cards import controller as cards
 from services.entitlements.closings import controller as closings
-from services.entitlements.database import feed, idempotency, metadata, outbox
+from services.entitlements.database import feed, idempotency, metadata, outbox, trail
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
@@ -37,6 +39,7 @@ module = Module(
         requests.router,
         questions.router,
         withdrawals.router,
+        cards.router,
         decisions.router,
         rules.router,
         simulations.router,
@@ -49,8 +52,10 @@ module = Module(
         standing.router,
         notifications.router,
         webhooks.router,
+        audit.router,
         access.internal,
     ),
+    trail=trail,
     idempotency=idempotency,
     neighbours=("catalog", "keys"),
     feed=feed,

@@ -1,5 +1,6 @@
 """The pricing's table of contents."""
 
+from services.pricing.coverage import controller as coverage
 from services.pricing.database import idempotency, job_runs, metadata
 from services.pricing.feeds import controller as feeds
 from services.pricing.feeds.jobs import jobs
@@ -16,7 +17,7 @@ module = Module(
     metadata=metadata,
     revision="0004",
     idempotency=idempotency,
-    controllers=(prices.router, market_caps.router, feeds.router, usage.router),
+    controllers=(prices.router, market_caps.router, coverage.router, feeds.router, usage.router),
     neighbours=("entitlements", "catalog"),
     remembered=("entitlements",),
     kept={"usage": counting},

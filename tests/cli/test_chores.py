@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from shared import __version__
@@ -63,6 +64,24 @@ def test_a_key_is_made_listed_and_revoked(world: World, env: dict[str, str]) -> 
     assert made["key"] not in json.dumps(listed)
     assert tickgate("keys", "revoke", made["id"], env=env).stdout == f"The key {made['id']} is revoked.\n"
     assert _status(world, made["key"]) == 401
+
+
+def test_the_audit_trails_are_verified_and_tampering_ends_in_status_1(world: World, env: dict[str, str]) -> None:
+    _json("keys", "create", "Vera", "--role", "quant", env=env)
+    until(lambda: all(trail["unsealed"] == 0 for trail in _json("audit", "verify", env=env)), "the seals")
+    trails = {trail["trail"]: trail for trail in _json("audit", "verify", env=env)}
+    assert set(trails) == {"gateway", "catalog", "entitlements"}
+    assert trails["gateway"]["events"] > 0
+    with psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True) as owner:
+        owner.execute("set session_replication_role = replica")
+        owner.execute("update gateway.audit_events set actor = 'x' || actor where id = 1")
+        try:
+            found = tickgate("audit", "verify", "--json", env=env)
+        finally:
+            owner.execute("update gateway.audit_events set actor = substr(actor, 2) where id = 1")
+    broken = {trail["trail"]: trail["broken"] for trail in json.loads(found.stdout)}
+    assert found.returncode == 1
+    assert broken == {"gateway": {"event": 1, "seal": 1, "why": "changed"}, "catalog": None, "entitlements": None}
 
 
 def test_a_key_is_rotated(world: World, env: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from cli.settings import SCHEMAS
 from tests.migrations.database import Empty
 
 INSERT = "insert into {}.audit_events (actor, action, subject, data) values ('a', 'b', 'c', '{{}}')"
+SEALED = "insert into {} values (1, now(), 1, '{{1}}', '{{}}', '', '')"
 AUDITED = ("gateway", "catalog", "entitlements")
 OTHERS = [(schema, other) for schema in SCHEMAS for other in SCHEMAS if schema != other]
 
@@ -68,7 +69,7 @@ def test_a_role_may_write_every_table_of_its_own_but_the_history(schema: str, mi
 
     kept = {name for name, (_, changed) in found.items() if not changed}
     assert kept >= {"migrations"}
-    assert kept <= {"migrations", "audit_events", "request_messages", "rules"}
+    assert kept <= {"migrations", "audit_events", "audit_seals", "request_messages", "rules"}
 
 
 @pytest.mark.parametrize("schema", AUDITED)
@@ -92,6 +93,21 @@ def test_i4_even_the_owner_cannot_change_audit_rows(schema: str, change: str, mi
         connection.execute(text(INSERT.format(schema)))
         with pytest.raises(DBAPIError, match="audit_events is append-only"):
             connection.execute(text(change.format(schema)))
+
+
+@pytest.mark.parametrize("schema", AUDITED)
+@pytest.mark.parametrize("change", ["update {} set last_id = 1", "delete from {}", "truncate {}"])
+def test_seals_are_added_and_read_but_never_changed(schema: str, change: str, migrated: Empty) -> None:
+    seals = f"{schema}.audit_seals"
+    sealed = SEALED.format(seals)
+    with migrated.trying(migrated.settings.app_url(schema)) as connection:
+        connection.execute(text(sealed))
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            connection.execute(text(change.format(seals)))
+    with migrated.trying(role=migrated.owner(schema)) as connection:
+        connection.execute(text(sealed))
+        with pytest.raises(DBAPIError, match="audit_seals is append-only"):
+            connection.execute(text(change.format(seals)))
 
 
 def test_nobody_else_may_enter_the_database(migrated: Empty) -> None:

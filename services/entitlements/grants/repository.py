@@ -147,6 +147,12 @@ class GrantRepository:
         query = query.ext(distinct_on(col(Grant.frequency)))
         return self._session.scalars(query.order_by(col(Grant.frequency), col(Grant.created_at).desc())).all()
 
+    def latest_of(self, account: UUID) -> Sequence[Grant]:
+        """The same of all the account's cells."""
+        cell = (col(Grant.dataset), col(Grant.frequency))
+        query = select(Grant).where(Grant.account == account, col(Grant.close_reason).is_distinct_from("superseded"))
+        return self._session.scalars(query.ext(distinct_on(*cell)).order_by(*cell, col(Grant.created_at).desc())).all()
+
     def page(self, query: GrantsQuery, *, account: UUID | None, after: UUID | None, limit: int) -> Sequence[Grant]:
         """Grants that match the query, oldest first; `account` narrows what the caller may see."""
         wanted: list[tuple[Any, Comparison, object]] = [
@@ -159,6 +165,7 @@ class GrantRepository:
             (col(Grant.id), gt, after),
         ]
         conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
+        conditions += _in_force(query.as_of) if query.as_of else []
         return self._session.scalars(select(Grant).where(*conditions).order_by(col(Grant.id)).limit(limit)).all()
 
     def flush(self) -> None:
@@ -170,6 +177,16 @@ def _end() -> ColumnElement[datetime]:
     """The end in SQL, by the rules of `policy.end_of`."""
     ends_at = func.coalesce(col(Grant.grace_until), col(Grant.ends_at))
     return func.least(col(Grant.revokes_at), col(Grant.retires_at), ends_at)
+
+
+def _in_force(at: datetime) -> list[ColumnElement[bool]]:
+    """Those that allowed reading at an instant, as `policy.status_of` said then: what closed one was written once."""
+    return [
+        col(Grant.created_at) <= at,
+        col(Grant.starts_at) <= at,
+        func.coalesce(_end() > at, True),
+        func.coalesce(col(Grant.closed_at) > at, True),
+    ]
 
 
 def _status() -> ColumnElement[str]:

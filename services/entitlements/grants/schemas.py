@@ -65,6 +65,9 @@ class GrantsQuery(Page):
     dataset: Symbol | None = Field(default=None, description="Only those on this dataset.")
     frequency: Frequency | None = Field(default=None, description="Only those on this frequency.")
     ending_before: Instant | None = Field(default=None, description="Only those that end before this instant.")
+    as_of: Instant | None = Field(
+        default=None, description="Only those by which one could read at this instant, whatever became of them since."
+    )
 
 
 class GrantOut(Output):
@@ -91,6 +94,7 @@ class OpsGrantOut(GrantOut):
     """A grant as Ops sees it."""
 
     account_name: str | None
+    granted_by: UUID | None = Field(description="Who decided; null where a rule did.")
 
 
 class GrantList(Output):

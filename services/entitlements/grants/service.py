@@ -82,7 +82,12 @@ class GrantService:
             return [described(grant, now) for grant in grants]
         names = {id_: account.name for id_, account in self._accounts.find_all(g.account for g in grants).items()}
         return [
-            OpsGrantOut(**described(grant, now).model_dump(), account_name=names.get(grant.account)) for grant in grants
+            OpsGrantOut(
+                **described(grant, now).model_dump(),
+                account_name=names.get(grant.account),
+                granted_by=grant.granted_by,
+            )
+            for grant in grants
         ]
 
 

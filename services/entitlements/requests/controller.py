@@ -7,9 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.entitlements.requests.providers import Requests
 from services.entitlements.requests.schemas import (
-    OpsRequestOut,
     RequestList,
-    RequestOut,
     RequestsQuery,
 )
 from shared.pagination import cursors_of, cut, link_next
@@ -29,9 +27,3 @@ def list_requests(
     cursor = cursors.dump(scope, rows[-1].id) if more else None
     link_next(request, response, cursor)
     return RequestList(data=list(rows), next_cursor=cursor)
-
-
-@router.get("/{id}", summary="Show a request", operation_id="getAccessRequest")
-def get_request(id: UUID, requests: Requests, caller: Caller) -> OpsRequestOut | RequestOut:  # noqa: A002
-    """One request of yours, or of any account for Ops."""
-    return requests.find(id, caller)

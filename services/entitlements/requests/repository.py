@@ -76,6 +76,13 @@ class RequestRepository:
         query = self._cell(account, dataset, frequencies).ext(distinct_on(col(RequestItem.frequency)))
         return self._session.scalars(query.order_by(col(RequestItem.frequency), col(RequestItem.id).desc())).all()
 
+    def latest_of(self, account: UUID) -> Sequence[RequestItem]:
+        """The undecided item, else the newest, of each of the account's cells."""
+        cell = (col(RequestItem.dataset), col(RequestItem.frequency))
+        query = select(RequestItem).where(RequestItem.account == account).ext(distinct_on(*cell))
+        newest = query.order_by(*cell, _is_undecided().desc(), col(RequestItem.id).desc())
+        return self._session.scalars(newest).all()
+
     def _cell(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> SelectOfScalar[RequestItem]:
         cell = (RequestItem.account == account, RequestItem.dataset == dataset)
         return select(RequestItem).where(*cell, col(RequestItem.frequency).in_(set(frequencies)))

@@ -58,6 +58,15 @@ async def _accounts(request: Request) -> Response:
     return JSONResponse([_known(account) for account in ACCOUNTS if account > after][:limit])
 
 
+async def _events(request: Request) -> Response:
+    at, subject = T0.isoformat(), request.query_params["subject"]
+    return JSONResponse([{"id": 1, "at": at, "actor": "cli", "action": "x", "subject": subject, "data": {}}])
+
+
+async def _verdict(_request: Request) -> Response:
+    return JSONResponse({"ok": True, "events": 1, "unsealed": 0, "head": None, "broken": None})
+
+
 def _known(account: UUID) -> dict[str, str]:
     return {"id": str(account), "name": f"Account {account.int % 1000}", "role": "quant"}
 
@@ -65,6 +74,8 @@ def _known(account: UUID) -> dict[str, str]:
 app = Starlette(
     routes=[
         Route("/internal/datasets/{symbol}", _dataset),
+        Route("/internal/audit-events", _events),
+        Route("/internal/audit-events/verify", _verdict),
         Route("/internal/accounts", _accounts),
         Route("/internal/accounts/{id}", _account),
     ]

@@ -34,13 +34,20 @@ async def may(request: Request) -> JSONResponse:
     )
 
 
-app = Starlette(routes=[Route("/internal/may", may)])
+async def cells(request: Request) -> JSONResponse:
+    """What `app.state.cells` says."""
+    request.app.state.asked.append(dict(request.query_params))
+    return JSONResponse(request.app.state.cells, request.app.state.status)
+
+
+app = Starlette(routes=[Route("/internal/may", may), Route("/internal/cells", cells)])
 
 
 def reset() -> None:
     """Forget all questions and say yes again."""
     app.state.asked, app.state.yeses, app.state.refusal, app.state.status = [], 0, None, 200
     app.state.grace_until = None
+    app.state.cells = []
 
 
 reset()

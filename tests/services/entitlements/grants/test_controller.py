@@ -28,10 +28,10 @@ def test_a_grant_is_what_the_api_says(http: Http) -> None:
     [grant] = given(http, ada, "1d")
     assert grant.keys() == {
         *("id", "account", "dataset", "frequency", "kind", "origin", "starts_at", "ends_at", "status"),
-        *("revokes_at", "grace_days", "closed_at", "reason", "request", "supersedes", "account_name"),
+        *("revokes_at", "grace_days", "closed_at", "reason", "request", "supersedes", "account_name", "granted_by"),
     }
     own = http("GET", f"{PATH}/{grant['id']}", by=ada).json()
-    assert own == {key: value for key, value in grant.items() if key != "account_name"}
+    assert own == {key: value for key, value in grant.items() if key not in ("account_name", "granted_by")}
     assert http("GET", f"{PATH}/{grant['id']}").json() == grant
 
 

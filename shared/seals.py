@@ -1,0 +1,196 @@
+"""The hash chain over the audit rows: sealed in batches behind the acts, so that no decision waits for the chain.
+
+A seal names the rows that it covers, since rows become visible out of the order of their ids, and hashes them with the
+seal before it. Whoever changes, removes or slips in a row breaks the chain; whoever rewrites all of it arrives at
+another `head` than the one that was noted elsewhere.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pydantic import Field
+from sqlalchemy import Row, Select, Text, cast, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from shared.audit import Trail
+from shared.database import Database
+from shared.wire import Output
+
+BATCH = 1000
+INTERVAL = 2.0
+LOOK_BACK = 10_000  # ids: so many are not taken while one transaction is open
+OPEN_FOR = timedelta(minutes=1)  # longer no transaction of ours is open
+START = bytes(32)
+logger = structlog.get_logger(__name__)
+
+
+class Broken(Output):
+    """The first thing that is not as it was sealed."""
+
+    event: int | None = Field(description="The id of the event, where it is one.", examples=[7])
+    seal: int | None = Field(description="The number of the seal that it breaks.", examples=[3])
+    why: str = Field(examples=["changed"], description="changed, missing, not-sealed, slipped-in or seal-changed.")
+
+
+class Verdict(Output):
+    """Whether a trail is as it was written."""
+
+    ok: bool
+    events: int = Field(description="So many are sealed and in order, up to what is broken.")
+    unsealed: int = Field(description="So many are waiting for the next seal, seconds away.")
+    head: str | None = Field(description="The hash of the last seal in order; note it elsewhere to compare later.")
+    broken: Broken | None = None
+
+
+def seal(session: Session, trail: Trail) -> int:
+    """Seal what is committed and not sealed, at most a thousand rows; how many. Another who seals is not waited for."""
+    events, seals = trail.events, trail.seals
+    mine = select(func.pg_try_advisory_xact_lock(func.hashtextextended(seals.fullname, 0)))
+    if not session.execute(mine).scalar_one():
+        return 0
+    last = session.execute(select(seals).order_by(seals.c.number.desc()).limit(1)).first()
+    floor = last.last_id - LOOK_BACK if last else 0
+    sealed = select(func.unnest(seals.c.ids)).where(seals.c.last_id > floor)
+    rows = _rows(trail).where(events.c.id > floor, events.c.id.not_in(sealed)).order_by(events.c.id).limit(BATCH)
+    found = session.execute(rows).all()
+    if not found:
+        return 0
+    ids = [row.id for row in found]
+    new = {
+        "number": last.number + 1 if last else 1,
+        "at": session.execute(select(func.clock_timestamp())).scalar_one(),
+        "last_id": max(ids[-1], last.last_id if last else 0),
+        "ids": ids,
+        "digests": [_digest(row) for row in found],
+        "prev_hash": last.hash if last else START,
+    }
+    session.execute(insert(seals).values(**new, hash=_hash(new)))
+    logger.info("audit sealed", trail=seals.schema, seal=new["number"], events=len(ids), head=_hash(new).hex())
+    return len(ids)
+
+
+def _rows(trail: Trail) -> Select[Any]:
+    """The rows with their JSON as PostgreSQL writes it: one text for one value."""
+    columns = trail.events.c
+    return select(columns.id, columns.at, columns.actor, columns.action, columns.subject, cast(columns.data, Text))
+
+
+def _digest(row: Row[Any]) -> bytes:
+    number, at, *rest = list(row)
+    return _of([number, at.isoformat(), *rest])
+
+
+def _hash(values: Mapping[str, Any]) -> bytes:
+    """Over every column of a seal but the hash itself."""
+    return _of(
+        [
+            values["number"],
+            values["at"].isoformat(),
+            values["last_id"],
+            values["ids"],
+            [digest.hex() for digest in values["digests"]],
+            values["prev_hash"].hex(),
+        ]
+    )
+
+
+def _of(value: list[Any]) -> bytes:
+    return hashlib.sha256(json.dumps(value).encode()).digest()
+
+
+def verify(session: Session, trail: Trail) -> Verdict:
+    """Go through the whole chain, up to the first thing that is not as it was sealed."""
+    session.execute(text("set local statement_timeout = '60s'"))
+    count, before = 0, None
+    for sealed in _chain(session, trail):
+        rows = session.execute(_rows(trail).where(trail.events.c.id.in_(sealed.ids)))
+        broken = _fault(sealed, before, {row.id: row for row in rows})
+        if broken is not None:
+            return Verdict(ok=False, events=count, unsealed=0, head=_head(before), broken=broken)
+        count, before = count + len(sealed.ids), sealed
+    unsealed, stray = _unsealed(session, trail, before)
+    broken = None if stray is None else Broken(event=stray, seal=None, why="not-sealed")
+    return Verdict(ok=broken is None, events=count, unsealed=unsealed, head=_head(before), broken=broken)
+
+
+def _chain(session: Session, trail: Trail) -> Iterator[Row[Any]]:
+    """The seals by number, a hundred at a time."""
+    number, more = trail.seals.c.number, True
+    last = 0
+    while more:
+        query = select(trail.seals).where(number > last).order_by(number).limit(100)
+        found = session.execute(query).all()
+        yield from found
+        more = len(found) == 100
+        last = found[-1].number if found else last
+
+
+def _fault(sealed: Row[Any], before: Row[Any] | None, rows: Mapping[int, Row[Any]]) -> Broken | None:
+    """What is wrong with a seal, or with the rows that it covers."""
+    follows = (before.number + 1, before.hash) if before else (1, START)
+    if (sealed.number, sealed.prev_hash) != follows or sealed.hash != _hash(sealed._asdict()):
+        return Broken(event=None, seal=sealed.number, why="seal-changed")
+    for event, digest in zip(sealed.ids, sealed.digests, strict=True):
+        row = rows.get(event)
+        if row is None or _digest(row) != digest:
+            return Broken(event=event, seal=sealed.number, why="missing" if row is None else "changed")
+        if before is not None and _was_overlooked(row, before):
+            return Broken(event=event, seal=sealed.number, why="slipped-in")
+    return None
+
+
+def _was_overlooked(row: Row[Any], before: Row[Any]) -> bool:
+    """Whether a row that was there in time is not in the seal before its own: it was not there in time."""
+    left_for_later = len(before.ids) >= BATCH and row.id > before.last_id
+    return bool(row.at < before.at - OPEN_FOR) and not left_for_later
+
+
+def _unsealed(session: Session, trail: Trail, last: Row[Any] | None) -> tuple[int, int | None]:
+    """How many rows no seal covers, and the first of them that one should."""
+    events = trail.events.c
+    due = (events.id < (last.last_id if last else 0)) & (events.at < func.clock_timestamp() - OPEN_FOR)
+    sealed = select(func.unnest(trail.seals.c.ids))
+    found = select(func.count(), func.min(events.id).filter(due)).where(events.id.not_in(sealed))
+    count, stray = session.execute(found).one()
+    return count, stray
+
+
+def _head(last: Row[Any] | None) -> str | None:
+    return None if last is None else last.hash.hex()
+
+
+@asynccontextmanager
+async def sealing(database: Database, trail: Trail) -> AsyncIterator[None]:
+    """Seal every two seconds while the block runs; any number of replicas may, and one does."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(_run(database, trail, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def _run(database: Database, trail: Trail, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        more = await asyncio.to_thread(_step, database, trail) >= BATCH
+        if not more:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), INTERVAL)
+
+
+def _step(database: Database, trail: Trail) -> int:
+    try:
+        with database.transaction() as session:
+            return seal(session, trail)
+    except SQLAlchemyError as error:  # the rows stay, and are sealed when it is back
+        logger.warning("audit not sealed", trail=trail.seals.schema, error=str(error))
+        return 0

@@ -1,0 +1,111 @@
+"""Who could read what at a past instant, as the grants tell it later, is what was answered then."""
+
+import os
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
+from services.entitlements.requests.schemas import RequestsQuery
+from shared.errors import Problem
+from shared.principal import Principal
+from tests.services.entitlements.desk import Desk
+from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, SetClock, person
+
+CELLS = ("1h", "1d", "1mo")
+HISTORIES = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 5
+STEPS = 25
+
+
+class History:
+    """Things that happen to one account's cells of BTC, at random."""
+
+    def __init__(self, desk: Desk, clock: SetClock, seed: int) -> None:
+        self.desk, self.clock, self.chance = desk, clock, random.Random(seed)  # noqa: S311 - histories, not secrets
+        self.who: Principal = person(name=f"Quant {seed}")
+
+    def step(self) -> None:
+        """Let time pass, to the millisecond before or at an end that is near; then do something."""
+        ends = [g.ends_at for g in self.grants() if g.ends_at is not None and g.ends_at - MS > self.clock.at]
+        wait = self.chance.choice([timedelta(0), MS, timedelta(hours=30), 10 * DAY])
+        near = [min(ends) - MS, min(ends)] if ends and self.chance.random() < 0.3 else []
+        self.clock.at = self.chance.choice(near) if near else self.clock.at + wait
+        acts: list[Callable[[], object]] = [self.ask, self.decide, self.give, self.give, self.revoke, self.grants]
+        try:
+            with self.desk.session.begin_nested():
+                self.chance.choice(acts)()
+        except (Problem, IntegrityError, IndexError):
+            self.desk.session.expire_all()
+
+    def ask(self) -> None:
+        self.desk.ask(*self.some(), by=self.who, trial=self.chance.random() < 0.5)
+
+    def decide(self) -> None:
+        asked = self.desk.requests.page(RequestsQuery(account=self.who.account), OPS, after=None, limit=100)
+        outcome = self.chance.choice(["approve", "refuse"])
+        self.desk.decide(asked[-1].id, outcome=outcome, reason="Because")
+
+    def give(self) -> None:
+        later = self.clock.at + self.chance.choice([1, 5]) * DAY
+        terms: list[dict[str, Any]] = [
+            {"duration_days": 1},
+            {"duration_days": 12},
+            {"no_end": True},
+            {"starts_at": later},
+            {"trial": True},
+        ]
+        self.desk.give(*self.some(), to=self.who, **self.chance.choice(terms))
+
+    def revoke(self) -> None:
+        self.desk.revoke(self.chance.choice([grant for grant in self.grants() if grant.closed_at is None]).id)
+
+    def some(self) -> list[str]:
+        return self.chance.sample(CELLS, self.chance.randint(1, 2))
+
+    def grants(self, as_of: datetime | None = None) -> list[GrantOut]:
+        query = GrantsQuery(account=self.who.account, as_of=as_of)
+        return self.desk.grants.page(query, OPS, after=None, limit=500)
+
+    def enforced(self) -> dict[str, UUID | None]:
+        """What may be read now, by which grant; the coverage says the same."""
+        answers = {cell: self.desk.may(cell, who=self.who) for cell in CELLS}
+        told = {cell.frequency: cell for cell in self.desk.access.cells(self.who.account_id)}
+        for cell, answer in answers.items():
+            assert answer.state == (told[cell].state if cell in told else "never-requested")
+            assert answer.grant == (told[cell].grant if cell in told else None)
+        return {cell: answer.grant for cell, answer in answers.items() if answer.allowed}
+
+
+@pytest.mark.parametrize("seed", range(HISTORIES))
+def test_as_of_any_past_instant_the_grants_are_those_that_were_enforced(seed: int, desk: Desk, clock: SetClock) -> None:
+    history = History(desk, clock, seed)
+    then: dict[datetime, dict[str, UUID | None]] = {}
+    for _ in range(STEPS):
+        history.step()
+        then[clock.at] = history.enforced()
+
+    assert any(then.values())
+    assert len({str(allowed) for allowed in then.values()}) > 3
+    for at, allowed in then.items():
+        assert {grant.frequency: grant.id for grant in history.grants(as_of=at)} == allowed
+
+
+def test_a_decision_is_named_by_who_took_it(desk: Desk, clock: SetClock) -> None:
+    asked = desk.ask("1d")
+    desk.decide(asked.id, outcome="approve")
+    at, clock.at = clock.at, clock.at + DAY
+    [decided] = desk.grants.page(GrantsQuery(as_of=at, account=QUANT.account), OPS, after=None, limit=5)
+    assert isinstance(decided, OpsGrantOut)
+    assert (decided.request, decided.granted_by, decided.origin) == (asked.id, OPS.account, "ops")
+
+
+def test_a_quant_sees_only_what_was_their_own(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d")
+    desk.give("1d", to=OTHER)
+    query = GrantsQuery(as_of=clock.at)
+    assert [grant.account for grant in desk.grants.page(query, QUANT, after=None, limit=5)] == [QUANT.account]
