@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from services.pricing.access.providers import GraceTold, Offered
+from services.pricing.access.controller import GraceTold
+from services.pricing.access.providers import Offered
 from services.pricing.prices.errors import SeriesReplaced
 from services.pricing.prices.policy import next_bar
 from services.pricing.prices.providers import Histories, History, Prices, Readable, Reading
