@@ -29,9 +29,9 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
     A tick that fails is logged and the next one comes; what was missed while nobody ticked is caught up. A run under
     way is interrupted at its next step, and taken up again by whoever schedules next. Chores tick at their own pace.
     """
-    jobs = module.jobs(settings, interrupted_by(stop)) if module.jobs is not None else ()
-    if not jobs and not module.chores:
+    if (module.jobs is None) != (module.job_runs is None) or not (module.jobs or module.chores):
         raise ValueError(f"{module.name} has no scheduled jobs")
+    jobs = module.jobs(settings, interrupted_by(stop)) if module.jobs is not None else ()
     with closing(Database(settings.database, pool_size=5)) as database:
         runs = None if module.job_runs is None else JobRuns(database, module.job_runs, jobs)
         health = Health({"database": partial(check_revision, database, module)})

@@ -1,10 +1,10 @@
 """The catalog and entitlements, asked over their internal APIs."""
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
-
-from starlette.datastructures import State
 
 from services.pricing.access.errors import DatasetNotFound, Denied, FrequencyNotOffered, Retired
 from services.pricing.access.schemas import Allowed, OfferedDataset, Verdict
@@ -13,17 +13,18 @@ from shared.coherence.stamp import name_of
 from shared.errors import TemporarilyUnavailable
 from shared.upstream import Neighbour
 
+Tell = Callable[[datetime | None], None]
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}")
 
 
 class Access:
     """Asked anew before every answer, but for a yes of entitlements that is remembered and may be trusted."""
 
-    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour, memory: Memory[Allowed], state: State) -> None:
+    def __init__(self, *, catalog: Neighbour, entitlements: Neighbour, memory: Memory[Allowed], tell: Tell) -> None:
         self._catalog = catalog
         self._entitlements = entitlements
         self._memory = memory
-        self._state = state
+        self._tell = tell
 
     async def dataset(self, symbol: str) -> OfferedDataset:
         """The dataset as it is offered now; raises DatasetNotFound."""
@@ -47,10 +48,10 @@ class Access:
     async def require_allowed(self, account: UUID, symbol: str, frequency: str | None = None) -> None:
         """Raises Denied; without a frequency any active grant on the dataset will do.
 
-        Where only a grace keeps the access going, its end is left in the request's state, for `GraceTold`.
+        Where only a grace keeps the access going, its end is told.
         """
         allowed = await self._allowed(account, symbol, frequency)
-        self._state.grace_until = allowed.grace_until
+        self._tell(allowed.grace_until)
 
     async def _allowed(self, account: UUID, symbol: str, frequency: str | None) -> Allowed:
         cell = name_of(account, symbol, frequency)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from services.pricing.access.providers import GraceTold, Offered
+from services.pricing.access.controller import GraceTold
+from services.pricing.access.providers import Offered
 from services.pricing.prices.encoder import COLUMNS, Encoder, about, open_encoder
 from services.pricing.prices.policy import MEDIA_TYPES, is_known, next_bar, tag
 from services.pricing.prices.providers import Histories, History, Prices, Readable, Reading, position

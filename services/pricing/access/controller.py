@@ -1,0 +1,27 @@
+"""What every answer about prices says of the access that it was given under."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from shared.wire import instant_text
+
+HEADER = "Entitlement-Grace-Until"
+
+
+class GraceTold(APIRoute):
+    """A route whose answers say up to when a grace keeps the access going, where nothing else does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, and then the header."""
+        handle = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            response = await handle(request)
+            if until := instant_text(getattr(request.state, "grace_until", None)):
+                response.headers[HEADER] = until
+            return response
+
+        return told
