@@ -1,10 +1,10 @@
 """Finds what is asked for: here, or at the neighbour whose trail it is."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 
 from services.entitlements.audit.schemas import AuditQuery, TrailQuery
 from services.entitlements.audit.source import OWNERS, TrailSource
@@ -28,13 +28,13 @@ async def _found(query: Annotated[AuditQuery, Query()], request: Request) -> Seq
     )
     if query.trail in OWNERS:
         return await TrailSource(request.app.state.neighbours).page(query.trail, wanted)
-    return await run_in_threadpool(_own_page, request.app.state.database, wanted)
+    return await asyncio.to_thread(_own_page, request.app.state.database, wanted)
 
 
 async def _verdict(query: Annotated[TrailQuery, Query()], request: Request) -> Verdict:
     if query.trail in OWNERS:
         return await TrailSource(request.app.state.neighbours).verify(query.trail)
-    return await run_in_threadpool(_own_verdict, request.app.state.database)
+    return await asyncio.to_thread(_own_verdict, request.app.state.database)
 
 
 def _own_page(database: Database, query: EventsQuery) -> Sequence[EventOut]:
