@@ -55,8 +55,8 @@ class PriceRepository:
     def merge(self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime) -> Mapping[str, int]:
         """Store a batch in one statement; counts `inserted`, `revised`, `unchanged`, and `closed` of the last."""
         batch = {
-            "timestamps": ",".join(sample.timestamp.isoformat() for sample in samples),
-            "prices": ",".join(format(sample.price, "f") for sample in samples),
+            "seconds": ",".join([str(int(sample.timestamp.timestamp())) for sample in samples]),
+            "prices": ",".join([format(sample.price, "f") for sample in samples]),
             "seen_at": seen_at,
         }
         return self._one(statements.MERGE, dataset, frequency, **batch)
