@@ -257,7 +257,7 @@ def import_prices_command(
     replace: Annotated[bool, typer.Option(help="Drop whatever is stored of the series first.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Load a CSV with a header: a time (timestamp, time or date) and a price. All of it or nothing.
+    """Load a CSV or Parquet file: a time (timestamp, time or date) and an exact price. All of it or nothing.
 
     The first import or real sync of a series drops its sample, for good.
     """

@@ -1,15 +1,18 @@
 """The scheduler ticks until it is told to stop, and does what is due meanwhile."""
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from threading import Event as Flag
 from typing import Any
 
+import psycopg
 import pytest
 
 from shared.database import Database
-from shared.jobs import Chore, Job, Outcome, Progress
+from shared.jobs import Chore, Job, JobRuns, Outcome, Progress, interrupted_by
 from shared.scheduler import run_scheduler
 from shared.settings import ServiceSettings
 from tests.shared.ground import Ground, job_runs, module_named, until
@@ -65,6 +68,29 @@ def test_a_run_under_way_is_left_to_the_next_when_told_to_stop(ground: Ground) -
 
     assert not thread.is_alive()
     assert ground.sql("select state, attempts, due_at <= clock_timestamp() from ground.job_runs") == [("due", 0, True)]
+
+
+def test_s3_a_database_that_restarts_at_the_slot_is_waited_out_and_the_scheduler_still_ticks(ground: Ground) -> None:
+    stop, slots = Flag(), list[datetime]()
+
+    def run(slot: datetime, _progress: Progress) -> Outcome:
+        slots.append(slot)
+        return Outcome()
+
+    server = f"{ground.owner_url.rpartition('/')[0]}/postgres"
+    with closing(psycopg.connect(server, autocommit=True)) as owner:
+        owner.execute(f'alter database "{ground.name}" with allow_connections false')
+        owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (ground.name,))
+        thread = started(ground, run, stop)
+        time.sleep(2.5)
+        assert slots == []
+        owner.execute(f'alter database "{ground.name}" with allow_connections true')
+    runs = JobRuns(ground.database, job_runs, jobs(run)(ground.settings, interrupted_by(stop)))
+    runs.ensure_due_runs()  # as the tick of the next half minute does
+    assert until(lambda: ground.sql("select state from ground.job_runs") == [("done",)])
+    stop.set()
+    thread.join(timeout=10)
+    assert len(slots) == 1
 
 
 @pytest.mark.parametrize("lacking", [{"jobs": None, "job_runs": job_runs}, {"jobs": jobs(lambda *_: Outcome())}])

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, Numeric
 from sqlmodel import Field
@@ -12,8 +13,7 @@ from services.pricing.database import Base
 from shared.database import UtcDateTime
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One price in USD; `timestamp` is aware UTC, on the grid, the start of its bucket."""
 
     timestamp: datetime

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from services.pricing.feeds import policy
 from services.pricing.feeds.entities import History, Sample
 from services.pricing.feeds.repository import FeedRepository
-from services.pricing.feeds.schemas import Asked, Judged, Taken
+from services.pricing.feeds.schemas import Asked, Taken
 from services.pricing.market_caps.policy import DERIVED, SAMPLE
 from services.pricing.market_caps.schemas import DayCap
 from services.pricing.market_caps.service import MarketCapService
@@ -31,20 +31,18 @@ class Intake:
         Raises SeriesHasOtherSource.
         """
         kept = FeedRepository(self._session, asked.feed.dataset, asked.frequency)
-        judged = self._judged(asked, history.samples, kept)
+        suspected = kept.suspects(start=asked.start, end=asked.end)
+        known = self._prices.known(asked.feed.dataset, asked.frequency, self._source, start=asked.start, end=asked.end)
+        judged = policy.judge(history.samples, known, suspected)
         fresh = kept.quarantine(history.rejected, source=self._source, seen_at=asked.seen_at)
         kept.suspect(judged.suspects, seen_at=asked.seen_at)
-        kept.clear([sample.timestamp for sample in judged.trusted])
+        kept.clear([sample.timestamp for sample in judged.trusted if sample.timestamp in suspected])
         stored = self._prices.load(
             asked.feed.dataset, asked.frequency, self._source, judged.trusted, seen_at=asked.seen_at
         )
         self._derive(asked, judged.trusted)
         counts = {**stored, "suspect": len(judged.suspects), "rejected": len(history.rejected)}
         return Taken(counts, fresh + sum(looks == 1 for _, looks in judged.suspects))
-
-    def _judged(self, asked: Asked, samples: Sequence[Sample], kept: FeedRepository) -> Judged:
-        known = self._prices.known(asked.feed.dataset, asked.frequency, self._source, start=asked.start, end=asked.end)
-        return policy.judge(samples, known, kept.suspects(start=asked.start, end=asked.end))
 
     def _derive(self, asked: Asked, samples: Sequence[Sample]) -> None:
         """Market capitalisations of days that are over, from hours that carry a supply."""

@@ -64,6 +64,8 @@ def move(position: Position, since: datetime, until: datetime, *, held: bool) ->
 
 def is_jump(one: Decimal, other: Decimal) -> bool:
     """Whether two prices are ten times apart, or more."""
+    if one.adjusted() == other.adjusted():  # as many digits before the point: never ten times
+        return False
     return one >= JUMP * other or other >= JUMP * one
 
 

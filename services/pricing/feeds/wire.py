@@ -21,6 +21,7 @@ DIGITS = 40
 DECIMALS = 60
 DECIMAL = re.compile(r"-?[0-9]{1,200}(\.[0-9]{1,200})?([eE][+-]?[0-9]{1,3})?")
 INTEGER = re.compile(r"-?[0-9]{1,18}")
+PLAIN = re.compile(r"[0-9]{1,21}\.[0-9]{1,18}")  # what nearly every price looks like, within all limits
 
 
 class Number(str):
@@ -71,23 +72,22 @@ def history(answer: Any, page: Page) -> History:
     items = data_of(answer)
     if not isinstance(items, list):
         return History([], [_rejected(answer, "data is not an array")])
-    found: dict[datetime, list[tuple[Sample, Any]]] = defaultdict(list)
+    found: dict[datetime, Sample] = {}
+    torn: set[datetime] = set()
     rejected: list[Rejected] = []
     for item in items:
         try:
             sample = _sample(item, page)
         except _Refusal as refusal:
             rejected.append(_rejected(item, str(refusal)))
-        else:
-            found[sample.timestamp].append((sample, item))
-    samples: list[Sample] = []
-    for _, twins in sorted(found.items()):
-        if any(twin != twins[0][0] for twin, _ in twins):
-            rejected += [_rejected(item, "two different values for one time") for _, item in twins]
-        else:
-            samples.append(twins[0][0])
+            continue
+        at = sample.timestamp
+        if found.setdefault(at, sample) != sample:
+            torn.add(at)
+    if torn:
+        rejected += [_rejected(item, "two different values for one time") for item in items if _at(item, page) in torn]
     end = moment_of(page.end)
-    return History([sample for sample in samples if sample.timestamp < end], rejected)
+    return History([found[at] for at in sorted(found) if at < end and at not in torn], rejected)
 
 
 def market_caps(items: Sequence[Any], *, wanted: Sequence[str], observed_at: datetime) -> list[MarketCap]:
@@ -125,6 +125,14 @@ def _sample(item: Any, page: Page) -> Sample:
     return Sample(moment_of(time), _decimal(item, "priceUsd"), _supply(item))
 
 
+def _at(item: Any, page: Page) -> datetime | None:
+    """When an item is of, if it can be a sample."""
+    try:
+        return _sample(item, page).timestamp
+    except _Refusal:
+        return None
+
+
 def _field(item: Any, key: str) -> Any:
     if not isinstance(item, dict):
         raise _Refusal("not an object")
@@ -138,19 +146,25 @@ def _time(item: Any, page: Page) -> int:
     if not isinstance(text, Number) or not INTEGER.fullmatch(text):
         raise _Refusal("time is not an integer")
     time = int(text)
+    if page.start <= time <= page.end and time <= page.latest and time % page.period == 0:
+        return time
+    raise _Refusal(_why_not(time, page))
+
+
+def _why_not(time: int, page: Page) -> str:
     if page.start <= time * 1000 <= page.end:
-        raise _Refusal("time is in seconds, not milliseconds")
+        return "time is in seconds, not milliseconds"
     if time > page.latest:
-        raise _Refusal("time is in the future")
+        return "time is in the future"
     if not page.start <= time <= page.end:
-        raise _Refusal("time is outside the window asked for")
-    if time % page.period:
-        raise _Refusal("time is off the grid")
-    return time
+        return "time is outside the window asked for"
+    return "time is off the grid"
 
 
 def _decimal(item: Any, key: str) -> Decimal:
-    value = _number(_field(item, key), key)
+    text = _field(item, key)
+    plain = isinstance(text, str) and PLAIN.fullmatch(text)
+    value = Decimal(text) if plain else _number(text, key)
     if value <= 0:
         raise _Refusal(f"{key} is not above zero")
     return value

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,8 +20,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 instant = TypeAdapter[datetime](Instant)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A `Sample` of a file."""
 
     timestamp: datetime
@@ -49,7 +49,7 @@ def read_rows(lines: Iterable[str], *, period: timedelta, now: datetime, column:
         for row in rows:
             if row:
                 found = _row(row, columns, period=period)
-                _require_order(found.timestamp, last, now)
+                require_order(found.timestamp, last, now)
                 last = found.timestamp
                 yield found
     except (ImportRefused, csv.Error) as error:
@@ -63,10 +63,11 @@ def read_rows(lines: Iterable[str], *, period: timedelta, now: datetime, column:
 def _columns(header: list[str], column: str | None) -> Columns:
     names = [name.strip().lower() for name in header]
     wanted = (column.strip().lower(),) if column else PRICES
-    return Columns(_find(names, TIMES), _find(names, wanted), len(names))
+    return Columns(find_column(names, TIMES), find_column(names, wanted), len(names))
 
 
-def _find(names: list[str], wanted: tuple[str, ...]) -> int:
+def find_column(names: list[str], wanted: tuple[str, ...]) -> int:
+    """Where the first of the wanted names stands, of those that stand there once; raises ImportRefused."""
     for name in wanted:
         if names.count(name) == 1:
             return names.index(name)
@@ -80,15 +81,25 @@ def _row(row: list[str], columns: Columns, *, period: timedelta) -> Row:
         timestamp = instant.validate_python(row[columns.time])
     except ValidationError:
         raise ImportRefused("the time is not a date (2026-01-31) or a datetime with zone") from None
-    if (timestamp - EPOCH) % period:
-        raise ImportRefused("the time is not the start of a bar of this frequency (UTC)")
-    price = row[columns.price]
-    if not PRICE.fullmatch(price) or not price.strip("0."):
+    require_on_grid(timestamp, period)
+    return Row(timestamp, price_of(row[columns.price]))
+
+
+def price_of(text: str) -> Decimal:
+    """The price, exactly; raises ImportRefused."""
+    if not PRICE.fullmatch(text) or not text.strip("0."):
         raise ImportRefused("the price is not a plain decimal number above zero")
-    return Row(timestamp, Decimal(price))
+    return Decimal(text)
 
 
-def _require_order(at: datetime, last: datetime | None, now: datetime) -> None:
+def require_on_grid(at: datetime, period: timedelta) -> None:
+    """Raises ImportRefused where no bar of this period starts."""
+    if (at - EPOCH) % period:
+        raise ImportRefused("the time is not the start of a bar of this frequency (UTC)")
+
+
+def require_order(at: datetime, last: datetime | None, now: datetime) -> None:
+    """Raises ImportRefused for a time to come, and for one that does not follow the last."""
     if at > now:
         raise ImportRefused("the time is in the future")
     if last is not None and at == last:

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 from services.pricing.access.catalog import open_catalog
 from services.pricing.prices.errors import ImportRefused, SeriesHasOtherSource
 from services.pricing.prices.file import Row, read_rows
+from services.pricing.prices.parquet import read_parquet
 from services.pricing.prices.policy import PERIODS, stored_frequencies
 from services.pricing.prices.schemas import Counts
 from services.pricing.prices.service import PriceService
@@ -18,6 +20,7 @@ from shared.database import Database
 
 BATCH = 100_000
 IMPORTED = "imported"
+PARQUET = b"PAR1"
 
 
 def import_prices(
@@ -30,7 +33,7 @@ def import_prices(
     column: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Counts:
-    """Import a CSV (see `read_rows`) in one transaction and count it as `load` does; raises ImportRefused.
+    """Import a CSV or Parquet file in one transaction and count it as `load` does; raises ImportRefused.
 
     `progress` is told how many rows are done. A series of another source is refused, unless `replace` drops it.
     """
@@ -42,9 +45,18 @@ def import_prices(
         database.transaction() as session,
     ):
         now = clock.now(session)
-        rows = read_rows(lines, period=PERIODS[frequency], now=now, column=column)
+        rows = _rows(path, lines, PERIODS[frequency], now, column)
         loading = _load(PriceService(session, clock), dataset, frequency, rows, replace=replace)
         return _summed(loading, progress)
+
+
+def _rows(path: Path, lines: Iterable[str], period: timedelta, now: datetime, column: str | None) -> Iterator[Row]:
+    """By the file's first bytes: every Parquet file says what it is."""
+    with path.open("rb") as file:
+        is_parquet = file.read(len(PARQUET)) == PARQUET
+    if is_parquet:
+        return read_parquet(path, period=period, now=now, column=column)
+    return read_rows(lines, period=period, now=now, column=column)
 
 
 def _require_offered(settings: PricingSettings, dataset: str, frequency: str) -> None:

@@ -62,8 +62,8 @@ class PriceRepository:
     ) -> Mapping[str, int]:
         """Store a batch in one statement; counts `inserted`, `revised`, `unchanged`, and `closed` of the last."""
         batch = {
-            "timestamps": ",".join(sample.timestamp.isoformat() for sample in samples),
-            "prices": ",".join(format(sample.price, "f") for sample in samples),
+            "seconds": ",".join([str(int(sample.timestamp.timestamp())) for sample in samples]),
+            "prices": ",".join([format(sample.price, "f") for sample in samples]),
             "seen_at": seen_at,
             "version": version,
         }

@@ -3,11 +3,12 @@
 from services.pricing.prices.schemas import Text
 
 # A batch comes as two texts: the app role may not make temporary tables, and one parse in C is quicker than 100,000
-# values. The caller holds the series' row, so what is read here is what is written over.
+# values; bars start at whole seconds. The caller holds the series' row: what is read here is what is written over.
 MERGE = """
 with incoming as materialized (
-    select * from unnest(string_to_array(:timestamps, ',')::timestamptz[], string_to_array(:prices, ',')::numeric[])
-        as bar (timestamp, price_usd)
+    select to_timestamp(seconds) as timestamp, price_usd
+    from unnest(string_to_array(:seconds, ',')::bigint[], string_to_array(:prices, ',')::numeric[])
+        as bar (seconds, price_usd)
 ), judged as materialized (
     select incoming.timestamp, incoming.price_usd, known.price_usd as old_price, known.recorded_at as old_recorded_at,
         known.version as old_version,

@@ -1,0 +1,187 @@
+"""S1 to S3: each slot of the real jobs once, however many schedulers, however late, whatever was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.pricing.database import job_runs
+from services.pricing.feeds.policy import BACKFILL
+from services.pricing.settings import PricingSettings
+from shared.jobs import LEASE, Job, JobRuns
+from tests.conftest import ROOT
+from tests.services.pricing.conftest import DAY, HOUR
+from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
+from tests.standins.coincap import StandinCoinCap, point
+
+PROOF = os.environ.get("TICKGATE_PROOF") == "1"
+SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
+DUE_AGAIN = "update pricing.job_runs set due_at = clock_timestamp() returning 1"
+
+
+def scheduler(world: World) -> JobRuns:
+    """A scheduler's runs, at the world's own time."""
+    job = Job(BACKFILL, "0 20 * * *", lambda slot: world.snapshot(slot, BTC, ETH))
+    return JobRuns(world.database, job_runs, (job,), world.clock)
+
+
+def caps(world: World) -> list[tuple[str, str, str]]:
+    found = (
+        "select date::text, market_cap_usd::text, provenance from pricing.market_caps where dataset = 'BTC' order by 1"
+    )
+    return [(day, cap, provenance) for day, cap, provenance in world.sql(found)]
+
+
+def test_s1_three_schedulers_at_20_00_make_one_run_and_one_upstream_call(world: World) -> None:
+    world.upstream.give_market_cap("bitcoin", "1.5")
+    world.upstream.give_market_cap("ethereum", "2.5")
+    scheduler(world).ensure_due_runs()
+    world.clock.at = SLOT
+    start, made = threading.Barrier(3), list[int]()
+
+    def tick() -> None:
+        runs = scheduler(world)
+        start.wait()
+        runs.ensure_due_runs()
+        made.append(runs.run_due())
+
+    threads = [threading.Thread(target=tick) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert sorted(made) == [0, 0, 1]
+    assert world.upstream.calls["/assets"] == 1
+    assert caps(world) == [("2025-06-10", "1.5", "observed")]
+
+
+def test_s1_without_the_claim_three_would_call_three_times(world: World) -> None:
+    """The negative control: the job itself does not keep others away."""
+    world.upstream.give_market_cap("bitcoin", "1.5")
+    start = threading.Barrier(3)
+
+    def tick() -> None:
+        start.wait()
+        world.snapshot(SLOT, BTC)
+
+    world.upstream.fail_next("slow", times=3, path="/assets", pause=0.002)
+    threads = [threading.Thread(target=tick) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert world.upstream.calls["/assets"] > 1
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=5), timedelta(hours=3, minutes=59)])
+def test_s2_a_start_later_on_the_same_day_takes_the_slot_once_and_says_when(world: World, late: timedelta) -> None:
+    world.upstream.give_market_cap("bitcoin", "1.5")
+    world.upstream.give_market_cap("ethereum", "2.5")
+    scheduler(world).ensure_due_runs()
+    world.clock.at = SLOT + late
+    for _ in range(3):
+        runs = scheduler(world)
+        runs.ensure_due_runs()
+        runs.run_due()
+    assert caps(world) == [("2025-06-10", "1.5", "observed")]
+    assert world.sql("select distinct observed_at from pricing.market_caps") == [(SLOT + late,)]
+    assert world.sql("select slot, state, attempts from pricing.job_runs") == [(SLOT, "done", 1)]
+
+
+def test_s2_three_days_late_each_missed_slot_is_run_once_oldest_first_and_no_value_invented(world: World) -> None:
+    world.upstream.give_market_cap("bitcoin", "9.5")
+    world.upstream.give_market_cap("ethereum", "2.5")
+    remembered = [(SLOT, "1.5"), (SLOT + DAY + HOUR, "2.5")]  # of the third day the vendor knows nothing
+    world.upstream.give_market_cap_history("bitcoin", remembered)
+    scheduler(world).ensure_due_runs()
+    world.clock.at = SLOT + 3 * DAY + timedelta(seconds=5)
+    runs, began = scheduler(world), time.monotonic()
+    runs.ensure_due_runs()
+    assert runs.run_due() == 4
+    assert time.monotonic() - began < 60
+    assert caps(world) == [
+        ("2025-06-10", "1.5", "vendor-history"),
+        ("2025-06-11", "2.5", "vendor-history"),
+        ("2025-06-13", "9.5", "observed"),
+    ]
+    ran = world.sql("select slot, state, attempts from pricing.job_runs order by started_at")
+    assert [slot for slot, _, _ in ran] == [SLOT + n * DAY for n in range(4)]
+    assert [(state, attempts) for _, state, attempts in ran] == [("partial", 1)] * 3 + [("done", 1)]  # no ETH then
+
+
+@contextmanager
+def process(settings: PricingSettings, upstream: StandinCoinCap) -> Iterator[subprocess.Popen[bytes]]:
+    """The scheduler as it is deployed, asking the stand-in."""
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TICKGATE_PRICING_DATABASE_URL": settings.pricing_database_url,
+        "TICKGATE_IDENTITY_PRIVATE_KEY": settings.identity_private_key,
+        "TICKGATE_COINCAP_URL": upstream.url,
+        "TICKGATE_COINCAP_API_KEY": upstream.key,
+    }
+    child = subprocess.Popen([sys.executable, "-m", "services.pricing", "scheduler"], env=env)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait(timeout=10)
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 30) -> bool:
+    """Whether the condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def test_s3_a_run_killed_with_9_is_taken_up_where_it_was(world: World, settings: PricingSettings) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with StandinCoinCap() as upstream:
+        hours = [point(hour - n * HOUR, f"{9000 - n}.5") for n in range(1500)][::-1]
+        upstream.give_history("bitcoin", "h1", hours)
+        upstream.give_history("bitcoin", "d1", [])
+        upstream.give_history("ethereum", "d1", [])
+        with process(settings, upstream) as first:
+            assert until(lambda: sum(upstream.calls.values()) >= 20)
+            upstream.fail_next("slow", pause=60)
+            assert until(lambda: not upstream._faults)
+            first.send_signal(signal.SIGKILL)
+            first.wait(timeout=10)
+        assert world.sql("select state, attempts from pricing.job_runs where job = 'sync-prices'") == [("running", 1)]
+        asked = [query["start"] for _, query in upstream.queries if "interval" in query]
+        if PROOF:
+            time.sleep(LEASE.total_seconds())
+        else:
+            world.sql(DUE_AGAIN)
+        upstream.queries.clear()
+        with process(settings, upstream):
+            done = "select 1 from pricing.job_runs where job = 'sync-prices' and state = 'done' and attempts = 2"
+            assert until(lambda: world.sql(done) == [(1,)])
+        again = [query["start"] for _, query in upstream.queries if "interval" in query]
+    assert len(set(asked) & set(again)) <= 1  # only the window that was under way
+    stored = [(text, price) for text, price, _ in world.stored()]
+    assert stored == [(str(row["date"]).replace(".000Z", "Z"), row["priceUsd"]) for row in hours]
+
+
+def test_a_dataset_that_is_added_gets_its_history_without_a_restart(world: World) -> None:
+    offered = [ETH]
+    job = Job("sync-prices", "2 * * * *", lambda slot: world.sync(*offered, slot=slot), from_start=True)
+    runs = JobRuns(world.database, job_runs, (job,), world.clock)
+    runs.ensure_due_runs()
+    runs.run_due()
+    offered.append(BTC)
+    world.clock.at = NOW + HOUR
+    runs.ensure_due_runs()
+    assert runs.run_due() == 1
+    assert len(world.stored()) == 1001
