@@ -53,8 +53,9 @@ class Verdict(Output):
 def seal(session: Session, trail: Trail) -> int:
     """Seal what is committed and not sealed, at most a thousand rows; how many. Another who seals is not waited for."""
     events, seals = trail.events, trail.seals
-    mine = select(func.pg_try_advisory_xact_lock(func.hashtextextended(seals.fullname, 0)))
-    if not session.execute(mine).scalar_one():
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(seals.fullname, 0))
+    mine, now = session.execute(select(lock, func.clock_timestamp())).one()
+    if not mine:
         return 0
     last = session.execute(select(seals).order_by(seals.c.number.desc()).limit(1)).first()
     floor = last.last_id - LOOK_BACK if last else 0
@@ -66,7 +67,7 @@ def seal(session: Session, trail: Trail) -> int:
     ids = [row.id for row in found]
     new = {
         "number": last.number + 1 if last else 1,
-        "at": session.execute(select(func.clock_timestamp())).scalar_one(),
+        "at": now,
         "last_id": max(ids[-1], last.last_id if last else 0),
         "ids": ids,
         "digests": [_digest(row) for row in found],

@@ -49,6 +49,12 @@ def key_service(stores: Stores) -> Iterator[KeyService]:
         yield KeyService(session, DatabaseClock(), KeySecrets(PEPPER))
 
 
+def by_itself(statement: str) -> bool:
+    """Whether a process makes this statement by itself, whoever asks for what: the change feed's and the seals'."""
+    about_requests = "api_keys" in statement or "grants" in statement
+    return not about_requests and any(name in statement for name in ("coherence", "audit_seals", "pg_try_advisory"))
+
+
 @pytest.fixture(scope="session")
 def environment(key_pair: tuple[str, str]) -> Callable[[Stores], dict[str, str]]:
     """What every process is told, on given stores."""

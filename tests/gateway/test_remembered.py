@@ -27,7 +27,7 @@ from shared.coherence.stamp import Changes, Stamp, boottime
 from shared.database import Database
 from shared.principal import Principal
 from tests.conftest import Stores
-from tests.gateway.conftest import CLI, PEPPER, key_service
+from tests.gateway.conftest import CLI, PEPPER, by_itself, key_service
 from tests.serving import listening
 
 ROW = Route("GET", "/v1/datasets/{symbol}/prices", "pricing", QUANT)
@@ -36,11 +36,11 @@ EPOCH = uuid4()
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Every statement of this process but the polls, which go on whether anybody reads or not."""
+    """Every statement of this process but those that go on whether anybody reads or not."""
     seen: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "coherence" not in statement or "api_keys" in statement or "grants" in statement:
+        if not by_itself(statement):
             seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
