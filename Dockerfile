@@ -13,6 +13,6 @@ COPY migrations migrations
 COPY services services
 COPY shared shared
 # A named volume takes the owner of the folder it is mounted on.
-RUN python -m compileall -q . && cd / && for name in postgres redis migrate bootstrap gateway catalog entitlements pricing notifier scheduler; do \
+RUN python -m compileall -q . && cd / && for name in postgres redis migrate bootstrap gateway catalog entitlements pricing notifier announcer scheduler; do \
         mkdir -p /secrets/$name; done && mkdir /keys && chown -R 10001:10001 /secrets /keys
 USER 10001:10001

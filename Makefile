@@ -43,6 +43,7 @@ proof: install  ## the tests in their long forms; PROOF=long makes the longest o
 	@date -u "+make proof, %Y-%m-%d, on $$(getconf _NPROCESSORS_ONLN) cores" > proof.txt
 	TICKGATE_PROOF=$(PROOF) TICKGATE_FIGURES=$(CURDIR)/proof.txt $(PYTEST) $(TESTS)
 	@cat proof.txt
+	@echo "Keep the figures that are new in bench/PROOF.md."
 
 compose-test: install  ## the containers, for real, where a Docker engine answers
 	$(BIN)/python -m pytest tests/compose -m compose -rs

@@ -13,6 +13,12 @@ from shared.settings import SettingsMissing
 DATABASE = "tickgate"
 PEPPERED = ("gateway", "bootstrap")  # those who digest keys
 PEPPER_FILES = ("key_pepper", "key_pepper_version", "key_peppers_old")
+LATER = {  # files that earlier versions did not write, and whose they are the same as
+    "announcer/entitlements_database_url": "entitlements/entitlements_database_url",
+    "announcer/identity_private_key": "entitlements/identity_private_key",
+    "entitlements/webhook_key": "notifier/webhook_key",
+    "notifier/webhook_key": "entitlements/webhook_key",
+}
 REDIS_CONFIG = """\
 requirepass {password}
 appendonly yes
@@ -24,10 +30,12 @@ dir /data
 def write_secrets(root: Path) -> None:
     """Fill a folder for each process below `root`, unless it was done before; then only peppers may change.
 
-    A value that the environment gives (`TICKGATE_KEY_PEPPER`, for example) is taken instead of a random one.
+    What came with a later version is added to volumes of an earlier one. A value that the environment gives
+    (`TICKGATE_KEY_PEPPER`, for example) is taken instead of a random one.
     """
     done = root / "migrate" / "database_url"  # written last
     if done.exists():
+        _write_missing(root)
         _write_peppers(root, _next(_peppers(root)))
         return
     for path, content in _files().items():
@@ -53,6 +61,14 @@ def _next(peppers: Peppers) -> Peppers:
         return peppers
     others = peppers.others if half_done else {**peppers.others, peppers.version: peppers.present}
     return Peppers(_random("key_pepper"), version, others)
+
+
+def _write_missing(root: Path) -> None:
+    """Give each process what it did not need when the volumes were made: a copy of another's, or else a new secret."""
+    for path, source in LATER.items():
+        of_another = root / source
+        if not (root / path).exists():
+            _write(root / path, of_another.read_text() if of_another.exists() else _random(of_another.name))
 
 
 def _version() -> int:

@@ -24,6 +24,7 @@ SECONDS = Histogram(
     LABELS,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
+FAULTS = Counter("tickgate_faults", "What went wrong inside and somebody should look at.", ("service", "what"))
 logger = structlog.get_logger(__name__)
 
 

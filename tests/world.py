@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +71,16 @@ def secrets() -> dict[str, str]:
 
 
 @contextmanager
-def running_world(stores: Stores, folder: Path, *, home: str = "composed", **settings: str) -> Iterator[World]:
-    """Seed the stores and run every process on them, composed or apart, until the block ends."""
+def running_world(
+    stores: Stores, folder: Path, *, home: str = "composed", without: Collection[str] = (), **settings: str
+) -> Iterator[World]:
+    """Seed the stores and run every process on them, `without` those, composed or apart, until the block ends."""
     env = {**stores.environment(), **secrets(), "TICKGATE_HOST": "127.0.0.1", "TICKGATE_PORT": str(free_port())}
     env |= settings
     seed_datasets(settings_of(CatalogSettings, env))
     seed_keys(settings_of(KeysSettings, env), folder / "keys.json")
     keys = json.loads((folder / "keys.json").read_text())
     processes = apart(env) if home == "apart" else composed(env)
+    processes = {name: process for name, process in processes.items() if name not in without}
     with running_platform(processes, folder / "logs") as platform:
         yield World(platform=platform, env=env, keys=keys, logs=folder / "logs")

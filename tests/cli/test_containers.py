@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli.containers import PEPPER_FILES, PEPPERED, write_secrets
+from cli.containers import LATER, PEPPER_FILES, PEPPERED, write_secrets
 from shared.settings import SettingsMissing
 from tests.cli.conftest import ROOT
 
@@ -47,6 +47,23 @@ def test_a_second_run_changes_nothing(folder: Path) -> None:
     first = _found(folder)
     write_secrets(folder)
     assert _found(folder) == first
+
+
+@pytest.mark.parametrize("missing", [*([name] for name in LATER), list(LATER)], ids=str)
+def test_what_came_with_a_later_version_is_added_to_volumes_of_an_earlier_one(folder: Path, missing: list[str]) -> None:
+    write_secrets(folder)
+    before = _found(folder)
+    for name in missing:
+        (folder / name).unlink()
+    write_secrets(folder)
+    after = _found(folder)
+    assert {name: text for name, text in after.items() if name not in missing} == {
+        name: text for name, text in before.items() if name not in missing
+    }
+    assert {name: after[name] == after[source] for name, source in LATER.items()} == dict.fromkeys(LATER, True)
+    assert len(after["notifier/webhook_key"]) == 64
+    write_secrets(folder)
+    assert _found(folder) == after
 
 
 def test_an_interrupted_run_is_done_again(folder: Path) -> None:

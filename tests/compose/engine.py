@@ -17,7 +17,7 @@ from cli.embedded.children import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = re.compile(r"(admin|ops|quant) +(tg_live_\w+)")
-PATIENCE = 180.0
+PATIENCE = 300.0
 ONE_SHOT = ("secrets", "migrate", "bootstrap")
 
 

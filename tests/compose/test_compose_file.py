@@ -113,6 +113,13 @@ def test_each_process_mounts_its_own_secrets_only(services: dict[str, Any]) -> N
             assert mounted == {f"secrets-{own.get(name, name)}"}, name
 
 
+def test_the_image_has_a_folder_for_each_process_s_secrets(services: dict[str, Any]) -> None:
+    mounted = {volume.partition(":")[0].removeprefix("secrets-") for volume in services["secrets"]["volumes"]}
+    made = re.search(r"for name in ([a-z ]+); do", (ROOT / "Dockerfile").read_text())
+    assert made is not None
+    assert set(made[1].split()) == mounted
+
+
 def test_the_example_lists_every_setting_with_its_default_and_meaning() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     found = {match[1]: (match[2], lines[n - 1]) for n, line in enumerate(lines) if (match := LINE.match(line))}

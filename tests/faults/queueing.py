@@ -50,8 +50,8 @@ class Queue:
 class Line:
     """Passes bytes on between a port of its own and another; `cut` drops each reply that hands out a message."""
 
-    def __init__(self, to: int) -> None:
-        self._to = to
+    def __init__(self, to: int = 0) -> None:
+        self.to = to
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.cut = threading.Event()
@@ -69,7 +69,7 @@ class Line:
                 threading.Thread(target=self._serve, args=(near,), daemon=True).start()
 
     def _serve(self, near: socket.socket) -> None:
-        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self._to)) as far:
+        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self.to)) as far:
             threading.Thread(target=_pass_on, args=(near, far), daemon=True).start()
             while data := far.recv(CHUNK):
                 if self.cut.is_set() and b'"deliver"' in data:

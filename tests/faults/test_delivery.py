@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle
 from threading import Event as Flag
@@ -19,7 +18,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import psycopg
 import pytest
 import redis
 from standardwebhooks import Webhook as Verifier
@@ -28,15 +26,16 @@ from shared.ids import new_id
 from shared.outbox import LEASE, SPREAD
 from tests.cli.conftest import tickgate
 from tests.conftest import cloned
+from tests.faults.deciding import all_told, asked, decide, hurried, sql, told, told_once_each
 from tests.faults.queueing import Line, Queue
+from tests.proof import PROOF, figure
 from tests.services.entitlements.webhooks.receivers import receiving, saying
 from tests.world import World, running_world, until
 
-PROOF = os.environ.get("TICKGATE_PROOF") == "1"
-DECISIONS, KILLS = (10_000, 100) if PROOF else (200, 8)
+CLOCKS = ("announcer", "scheduler")  # nothing here waits for a time of day
+DECISIONS, KILLS = (10_000, 100) if PROOF else (200, 6)
 STOPPED_SECONDS = 60.0 if PROOF else 1.0
 RECOVERY = 30.0
-REFUSAL = {"outcome": "refuse", "reason": "Only a test."}
 LEASES_OVER = "update entitlements.outbox set due_at = clock_timestamp() where state in ('sent', 'working')"
 
 
@@ -62,81 +61,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, line: Line) -> Iterator[Worl
     with cloned() as stores:
         ours = replace(stores, redis_url=f"redis://127.0.0.1:{line.port}/0")
         folder = tmp_path_factory.mktemp("world")
-        with running_world(ours, folder, home="apart", TICKGATE_WEBHOOKS_ANYWHERE="true") as world:
+        with running_world(ours, folder, home="apart", without=CLOCKS, TICKGATE_WEBHOOKS_ANYWHERE="true") as world:
             yield world
-
-
-def sql(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Run one statement as the database's owner."""
-    with closing(psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True)) as connection:
-        cursor = connection.execute(statement.encode(), values)
-        return cursor.fetchall() if cursor.description else []
-
-
-def asked(world: World, count: int) -> list[UUID]:
-    """Requests that Ops has to decide, of as many accounts."""
-    rows = [(new_id(), new_id(), new_id()) for _ in range(count)]
-    now, later = datetime.now(UTC), datetime.now(UTC) + timedelta(days=7)
-    with closing(psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True)) as connection:
-        cursor = connection.cursor()
-        cursor.executemany(
-            "insert into entitlements.accounts (id, name, role) values (%s, %s, 'quant')",
-            [(account, str(account)) for account, _, _ in rows],
-        )
-        cursor.executemany(
-            "insert into entitlements.access_requests (id, account, dataset, trial, created_at, lapse_at) "
-            "values (%s, %s, 'BTC', false, %s, %s)",
-            [(request, account, now, later) for account, request, _ in rows],
-        )
-        cursor.executemany(
-            "insert into entitlements.request_items (id, request_id, account, dataset, frequency, status, lapse_at) "
-            "values (%s, %s, %s, 'BTC', '1d', 'pending', %s)",
-            [(item, request, account, later) for account, request, item in rows],
-        )
-    return [request for _, request, _ in rows]
-
-
-def decide(ops: httpx.Client, request: UUID | str) -> None:
-    """Refuse, as often as it takes; that it was decided already means that an answer was lost on its way."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            answer = ops.post(f"/v1/access-requests/{request}/decisions", json=REFUSAL)
-        except httpx.TransportError:
-            time.sleep(0.1)
-            continue
-        if answer.status_code == 200 or answer.json()["code"] == "already-decided":
-            return
-        assert answer.status_code == 503, answer.text
-        time.sleep(0.1)
-    raise AssertionError("no decision within a minute")
-
-
-def hurried(world: World, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """The same, once nothing is waited for any more: neither the end of a lease nor the time after a failure."""
-    sql(world, "update entitlements.outbox set due_at = clock_timestamp() where state in ('pending', 'sent')")
-    return sql(world, statement, *values)
-
-
-def told(world: World, requests: list[UUID]) -> int:
-    """How many inbox rows speak of these requests; each must have one."""
-    query = "select count(*) from entitlements.notifications where (data->>'request')::uuid = any(%s)"
-    return int(sql(world, query, requests)[0][0])
-
-
-def all_told(world: World, requests: list[UUID]) -> bool:
-    """Whether nothing is on its way any more."""
-    under_way = "select count(*) from entitlements.outbox where state <> 'done' and type = 'access.decided'"
-    return told(world, requests) >= len(requests) and sql(world, under_way) == [(0,)]
-
-
-def told_once_each(world: World, requests: list[UUID]) -> bool:
-    """None missing, none twice."""
-    query = """
-        select count(*), count(distinct data->>'request'), count(distinct event_id)
-        from entitlements.notifications where (data->>'request')::uuid = any(%s)
-    """
-    return sql(world, query, requests) == [(len(requests),) * 3]
 
 
 def kill(world: World, name: str) -> None:
@@ -175,9 +101,14 @@ def test_d1_each_decision_is_told_once_while_api_relay_and_worker_are_killed(wor
                 decision.result()
     seconds = recovered(world, requests, since=last_kill)
     attempts = sql(world, "select max(attempts), sum(attempts) - count(*) from entitlements.outbox")[0]
-    print(  # noqa: T201
-        f"D1: {DECISIONS} decisions, {KILLS} kills: {told(world, requests)} told, none twice, "
-        f"{seconds:.1f} s after the last kill; {attempts[1]} events tried again, at most {attempts[0]} times"
+    figure(
+        "D1",
+        decisions=DECISIONS,
+        kills=KILLS,
+        told=told(world, requests),
+        seconds_after_the_last_kill=round(seconds, 1),
+        events_tried_again=attempts[1],
+        most_attempts=attempts[0],
     )
     for name in ("entitlements", "relay", "worker"):
         world.platform.await_ready(name)
@@ -275,7 +206,8 @@ def test_d3_a_worker_that_stands_still_and_goes_on_later_tells_each_once(world: 
                     sql(world, LEASES_OVER)
         finally:
             os.kill(worker.pid, signal.SIGCONT)
-    recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
+    seconds = recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
+    figure("D3", worker_stood_still_for=STOPPED_SECONDS, told=len(requests), seconds_after=round(seconds, 1))
 
 
 def test_d4_receivers_that_hang_keep_nobody_from_an_inbox_or_a_receiver_that_answers(world: World) -> None:

@@ -114,7 +114,7 @@ def test_an_event_is_acted_on_once_however_often_it_is_delivered(ground: Ground)
     assert ground.effects() == ["grant.ended 1"]
 
 
-def test_workers_at_the_same_moment_act_once(ground: Ground) -> None:
+def test_d1_workers_at_the_same_moment_act_once(ground: Ground) -> None:
     published(ground, 5)
     events = taken(ground)
     start = threading.Barrier(6)
@@ -131,7 +131,7 @@ def test_workers_at_the_same_moment_act_once(ground: Ground) -> None:
     assert {state for state, _ in states(ground)} == {"done"}
 
 
-def test_the_same_workers_act_more_than_once_where_nothing_guards_the_effect(ground: Ground) -> None:
+def test_d1_the_same_workers_act_more_than_once_where_nothing_guards_the_effect(ground: Ground) -> None:
     """The negative control of the test above: the race is there to be lost."""
     published(ground)
     start = threading.Barrier(6)

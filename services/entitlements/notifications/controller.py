@@ -54,7 +54,8 @@ async def stream_notifications(stream: Stream, last_event_id: LastEventId = None
     """Server-sent events: each notification, as `GET /v1/notifications` shows it, with its id and type.
 
     It begins with what comes after `Last-Event-ID`, or from now on; a comment every four seconds says that the line is
-    alive. A key has at most five streams; they end when the key does. An end is no loss: go on with `Last-Event-ID`.
+    alive. A key has at most five streams, counted by each process that serves them; they end when the key does. An end
+    is no loss: go on with `Last-Event-ID`.
     """
     await stream.begin(after=last_event_id)
     return StreamingResponse(_lines(stream), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})

@@ -19,6 +19,7 @@ from services.entitlements.rules.repository import RuleRepository
 from services.entitlements.rules.schemas import Facts, NewRules, RulesOut, Trace, VersionOut
 from shared import audit
 from shared.clock import Clock
+from shared.metrics import FAULTS
 from shared.principal import Principal
 
 logger = structlog.get_logger(__name__)
@@ -26,7 +27,8 @@ Cell = tuple[str, str]  # dataset, frequency
 
 
 def log_failure(trace: Trace) -> None:
-    """Write down which rules failed, and how."""
+    """Write down which rules failed, and how, and count it."""
+    FAULTS.labels("entitlements", "rules").inc()
     failed = {verdict.rule: verdict.error for verdict in trace.verdicts if verdict.verdict == "error"}
     logger.error("rules failed", version=trace.version, rules=failed)
 

@@ -9,8 +9,7 @@ AT = "2026-01-31T20:00:00Z"
 END = "2027-01-31T20:00:00Z"
 CELL = {"dataset": "BTC", "frequency": "1h"}
 ASKED = {"request": ID, "dataset": "BTC", "frequencies": ["1h"], "account": OTHER_ID, "account_name": "Research desk"}
-GRANT = {**CELL, "grant": ID}
-GIVEN = {"id": ID, **CELL, "account": OTHER_ID, "kind": "standard", "origin": "direct", "starts_at": AT, "ends_at": END}
+GRANT = {"id": ID, **CELL, "kind": "standard", "starts_at": AT, "ends_at": END, "reason": "Order 17."}
 DECISION = {"frequency": "1h", "outcome": "approved", "reason": None, "reason_code": None, "grant": OTHER_ID}
 
 
@@ -25,7 +24,8 @@ class Telling:
 TOLD: dict[str, Telling] = {
     "access.requested": Telling("To Ops: somebody asks for access.", {**ASKED, "trial": False}),
     "access.question": Telling(
-        "Ops asks something about a request.", {"request": ID, "dataset": "BTC", "text": "For which product?"}
+        "Ops asks something about a request.",
+        {"request": ID, "dataset": "BTC", "frequencies": ["1h"], "text": "For which product?"},
     ),
     "access.answered": Telling("To Ops: their question was answered.", {**ASKED, "text": "For research."}),
     "access.withdrawn": Telling("To Ops: somebody does not ask any more.", ASKED),
@@ -41,12 +41,22 @@ TOLD: dict[str, Telling] = {
         "Nobody decided a request in time.",
         {"request": ID, "dataset": "BTC", "frequencies": ["1h"], "lapsed_at": AT},
     ),
-    "grant.started": Telling("Access begins, or was given directly.", {"dataset": "BTC", "grants": [GIVEN]}),
-    "grant.ending": Telling("Access ends soon.", {**GRANT, "ends_at": END}),
-    "grant.ended": Telling("Access has ended.", {**GRANT, "status": "ended", "ends_at": AT}),
-    "grant.revoked": Telling("Ops revoked access.", {**GRANT, "reason": "The licence ended.", "reason_code": None}),
+    "grant.started": Telling(
+        "Access begins; `reason` where it was given without a request.",
+        {"dataset": "BTC", "reason": "Order 17.", "grants": [GRANT]},
+    ),
+    "grant.ending": Telling("Access ends soon.", GRANT),
+    "grant.ended": Telling(
+        "Access has ended: `status` says how, `closed_at` when.", {**GRANT, "status": "ended", "closed_at": END}
+    ),
+    "grant.revoked": Telling(
+        "Ops revoked access, as of `effective_at`.",
+        {**GRANT, "reason": "The licence ended.", "reason_code": None, "effective_at": AT},
+    ),
     "grant.kept": Telling("A revocation that was to come was called off.", GRANT),
-    "dataset.retired": Telling("A frequency is not offered any more.", {**GRANT, "retired_at": AT}),
+    "dataset.retired": Telling(
+        "A frequency is not offered any more, as of `retired_at`.", {**CELL, "grant": ID, "retired_at": AT}
+    ),
     "account.blocked": Telling("The account may not ask for now.", {"reason": "Unpaid.", "until": END}),
     "account.unblocked": Telling("The account may ask again.", {"reason": "Paid."}),
     "account.closed": Telling("The account was closed.", {"reason": "The contract ended."}),

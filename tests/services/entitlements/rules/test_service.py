@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import event, insert, text
 from sqlalchemy.exc import DBAPIError
 
@@ -73,6 +74,19 @@ def test_many_cells_are_predicted_with_as_many_queries_as_one(desk: Desk) -> Non
 
 def test_a_standard_grant_is_referred(desk: Desk) -> None:
     assert desk.rules.predict(QUANT.account_id, [("BTC", "1d")])["BTC", "1d"].outcome == "refer"
+
+
+def failures() -> float:
+    """How often rules failed, as Prometheus is told."""
+    return REGISTRY.get_sample_value("tickgate_faults_total", {"service": "entitlements", "what": "rules"}) or 0.0
+
+
+def test_a_rule_that_fails_is_shown_to_those_who_watch(desk: Desk) -> None:
+    broken = {"name": "from-the-future", "when": {"moon": "full"}, "verdict": "approve"}
+    desk.session.execute(insert(RuleVersion).values(version=2, note="By hand", rules=[broken], created_at=T0))
+    before = failures()
+    desk.ask("1d")
+    assert failures() == before + 1
 
 
 def test_a_rule_that_makes_no_sense_any_more_is_an_error_and_counted(desk: Desk) -> None:

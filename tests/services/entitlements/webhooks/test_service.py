@@ -15,9 +15,10 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from services.entitlements.database import outbox
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
+from services.entitlements.webhooks.events import TOLD
 from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
-from services.entitlements.webhooks.service import DUE, MOST, DeliveryService, WebhookService
+from services.entitlements.webhooks.service import DISABLED, DUE, MOST, DeliveryService, WebhookService
 from services.entitlements.webhooks.source import Outcome
 from services.entitlements.webhooks.tasks import LEASE, tasks
 from shared.clock import DatabaseClock
@@ -177,7 +178,9 @@ def test_d4_a_receiver_that_is_gone_is_told_no_more_and_its_owner_is(database: D
     for _ in range(2):
         post.announce()
     assert [told.state for told in post.deliveries(webhook.id)] == ["failed"]
-    assert notices(database) == [{"webhook": str(webhook.id), "url": URL, "reason": "gone"}]
+    [notice] = notices(database)
+    assert notice == {"webhook": str(webhook.id), "url": URL, "reason": "gone"}
+    assert set(notice) == set(TOLD[DISABLED].data)
     with database.transaction() as session:
         assert [(one.state, one.disabled_reason) for one in post.owner(session).list()] == [("disabled", "gone")]
     with pytest.raises(WebhookDisabled), database.transaction() as session:
