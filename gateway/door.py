@@ -16,7 +16,7 @@ from gateway.guard import Guard
 from gateway.headers import bodiless, keyed
 from gateway.limits import Limits, Standing, telling
 from gateway.matcher import Matcher
-from gateway.streams import while_admitted
+from gateway.streams import checking, while_admitted
 from shared.errors import InternalError, Problem, TemporarilyUnavailable, problem_response
 
 SPOKEN = ("1.0", "1.1", "2")
@@ -72,11 +72,13 @@ class Door:
             answer.send = keyed(answer.send)
         principal = await self._guard.admit(scope, route)
         _tell(answer, self._limits.take_key(principal.key))
-        serve = self._forwarder.forward(scope, receive, answer, route=route, principal=principal)
+        admit = partial(self._guard.admit, scope, route)
+        send = answer if route.is_open or route.streams else checking(answer, admit)
+        serve = self._forwarder.forward(scope, receive, send, route=route, principal=principal)
         if not route.streams:
             await serve
             return
-        await while_admitted(serve, partial(self._guard.admit, scope, route))
+        await while_admitted(serve, admit)
         if answer.started and not answer.finished:
             await answer({"type": "http.response.body", "body": b""})
 

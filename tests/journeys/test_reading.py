@@ -105,6 +105,31 @@ def test_r3_a_table_that_is_being_read_is_cut_off_when_access_is_revoked(
     assert whole < ROWS
 
 
+def test_r3_a_table_that_is_being_read_is_cut_off_when_its_key_is_revoked_and_another_s_is_not(
+    world: World, ops: httpx.Client, quant: httpx.Client, long: str
+) -> None:
+    grant(ops, quant, "LONG", "1h")
+    account = quant.get("/v1/me").json()["account"]
+    with world.person("admin") as admin:
+        second = admin.post("/v1/api-keys", json={"account": account}).json()
+        revoked = {"Accept-Encoding": "identity", "X-API-Key": second["key"]}
+        kept = {"Accept-Encoding": "identity"}
+        whole, cut = 0, 0
+        with (
+            quant.stream("GET", f"{long}&format=csv", headers=revoked) as theirs,
+            quant.stream("GET", f"{long}&format=csv", headers=kept) as ours,
+        ):
+            pieces = theirs.iter_raw()
+            cut += next(pieces).count(b"\n")
+            assert admin.delete(f"/v1/api-keys/{second['id']}").status_code == 204
+            time.sleep(1.1)
+            with pytest.raises(httpx.RemoteProtocolError):
+                cut += sum(piece.count(b"\n") for piece in pieces)
+            whole += sum(piece.count(b"\n") for piece in ours.iter_raw())
+    assert cut < ROWS
+    assert whole == ROWS + 1
+
+
 def peaks(world: World) -> dict[str, int]:
     """The most memory that each serving process has held, in kB."""
     found = {}
