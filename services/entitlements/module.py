@@ -7,6 +7,7 @@ from services.entitlements.audit import controller as audit
 from services.entitlements.bulk_decisions import controller as bulk_decisions
 from services.entitlements.cards import controller as cards
 from services.entitlements.closings import controller as closings
+from services.entitlements.coverage import controller as coverage
 from services.entitlements.database import feed, idempotency, metadata, outbox, trail
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
@@ -54,6 +55,7 @@ module = Module(
         webhooks.router,
         audit.router,
         access.internal,
+        coverage.internal,
     ),
     trail=trail,
     idempotency=idempotency,

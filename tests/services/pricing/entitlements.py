@@ -14,6 +14,8 @@ REFUSAL = {
     "members": {"dataset": "BTC", "remedy": {"method": "POST", "href": "/v1/access-requests", "body": {}}},
 }
 
+UNKNOWN = dict.fromkeys(("grant", "request", "starts_at", "ends_at", "reason", "reapply_after", "predictions"))
+
 
 async def may(request: Request) -> JSONResponse:
     """Yes, unless `app.state.refusal` is set, from the question after `app.state.yeses` on; every one is kept."""
@@ -35,12 +37,17 @@ async def may(request: Request) -> JSONResponse:
 
 
 async def cells(request: Request) -> JSONResponse:
-    """What `app.state.cells` says."""
-    request.app.state.asked.append(dict(request.query_params))
-    return JSONResponse(request.app.state.cells, request.app.state.status)
+    """What `app.state.cells` says of the cells in question, else that nobody asked for them."""
+    question = await request.json()
+    request.app.state.asked.append(question)
+    known = {(cell["dataset"], cell["frequency"]): cell for cell in request.app.state.cells}
+    asked = [(offer["dataset"], frequency) for offer in question["offered"] for frequency in offer["frequencies"]]
+    unknown = {**UNKNOWN, "state": "never-requested"}
+    told = [known.get(cell, {**unknown, "dataset": cell[0], "frequency": cell[1]}) for cell in asked]
+    return JSONResponse(told, request.app.state.status)
 
 
-app = Starlette(routes=[Route("/internal/may", may), Route("/internal/cells", cells)])
+app = Starlette(routes=[Route("/internal/may", may), Route("/internal/cells", cells, methods=["POST"])])
 
 
 def reset() -> None:

@@ -74,10 +74,9 @@ class History:
     def enforced(self) -> dict[str, UUID | None]:
         """What may be read now, by which grant; the coverage says the same."""
         answers = {cell: self.desk.may(cell, who=self.who) for cell in CELLS}
-        told = {cell.frequency: cell for cell in self.desk.access.cells(self.who.account_id)}
+        told = {cell.frequency: cell for cell in self.desk.cells(who=self.who)}
         for cell, answer in answers.items():
-            assert answer.state == (told[cell].state if cell in told else "never-requested")
-            assert answer.grant == (told[cell].grant if cell in told else None)
+            assert (answer.state, answer.grant) == (told[cell].state, told[cell].grant)
         return {cell: answer.grant for cell, answer in answers.items() if answer.allowed}
 
 
