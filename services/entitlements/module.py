@@ -25,6 +25,7 @@ from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.simulations import controller as simulations
 from services.entitlements.standing import controller as standing
+from services.entitlements.usage import controller as usage
 from services.entitlements.webhooks import controller as webhooks
 from services.entitlements.webhooks.tasks import errands, tasks
 from services.entitlements.withdrawals import controller as withdrawals
@@ -56,6 +57,7 @@ module = Module(
         audit.router,
         access.internal,
         coverage.internal,
+        usage.internal,
     ),
     trail=trail,
     idempotency=idempotency,

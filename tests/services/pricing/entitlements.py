@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 REFUSAL = {
@@ -47,14 +47,27 @@ async def cells(request: Request) -> JSONResponse:
     return JSONResponse(told, request.app.state.status)
 
 
-app = Starlette(routes=[Route("/internal/may", may), Route("/internal/cells", cells, methods=["POST"])])
+async def usage(request: Request) -> Response:
+    """Keeps what is reported in `app.state.reported`."""
+    if request.app.state.status == 200:
+        request.app.state.reported += (await request.json())["data"]
+    return Response(status_code=204 if request.app.state.status == 200 else request.app.state.status)
+
+
+app = Starlette(
+    routes=[
+        Route("/internal/may", may),
+        Route("/internal/cells", cells, methods=["POST"]),
+        Route("/internal/usage", usage, methods=["POST"]),
+    ]
+)
 
 
 def reset() -> None:
     """Forget all questions and say yes again."""
     app.state.asked, app.state.yeses, app.state.refusal, app.state.status = [], 0, None, 200
     app.state.grace_until = None
-    app.state.cells = []
+    app.state.cells, app.state.reported = [], []
 
 
 reset()
