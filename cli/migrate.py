@@ -14,7 +14,7 @@ from shared.database import driver_url
 
 INI = Path(__file__).parent.parent / "alembic.ini"
 LOCK = 7_205_759
-APPEND_ONLY = ("audit_events", "audit_seals", "request_messages", "rules")
+APPEND_ONLY = ("audit_events", "audit_seals", "request_messages", "rules", "standings")
 PUBLIC = ("revoke connect, temporary on database {database} from public", "revoke all on schema public from public")
 OWNER = (
     "grant {owner} to current_user",

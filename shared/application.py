@@ -92,7 +92,7 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
         await stack.enter_async_context(following(memory, NeighbourOwner(app.state.neighbours[name])))
     app.state.kept = {}
     for name, opened in module.kept.items():
-        app.state.kept[name] = await stack.enter_async_context(opened(app.state.database))
+        app.state.kept[name] = await stack.enter_async_context(opened(app.state.database, app.state.neighbours))
 
 
 def _add_health(app: FastAPI, module: Module) -> None:

@@ -15,6 +15,9 @@ from shared.metrics import Gauges
 from shared.outbox import Errand, Task
 from shared.settings import ServiceSettings
 from shared.streams import News
+from shared.upstream import Neighbour
+
+Kept = Callable[[Database, Mapping[str, Neighbour]], AbstractAsyncContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Module:
     remembered: tuple[str, ...] = ()
     trail: Trail | None = None
     idempotency: Table | None = None
-    kept: Mapping[str, Callable[[Database], AbstractAsyncContextManager[object]]] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
     outbox: Table | None = None
     tasks: Mapping[str, Task] = field(default_factory=dict)
     gauges: tuple[Gauges, ...] = ()

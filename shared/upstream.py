@@ -157,11 +157,20 @@ class Neighbour:
 
     async def get(self, path: str, query: str = "") -> Answer:
         """GET an internal path."""
+        return await self._call("GET", path, query=query)
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        """POST JSON to an internal path; whoever answers must be able to bear it twice."""
+        return await self._call("POST", path, body=body)
+
+    async def _call(self, method: str, path: str, *, query: str = "", body: bytes = b"") -> Answer:
         headers = {identity.HEADER: self._signer.token(self._principal, self._name)}
         identifier = correlation.request_id()
         if identifier:
             headers[correlation.HEADER] = identifier
-        answer = await fetch(self._upstream, "GET", path, query=query, headers=headers)
+        if body:
+            headers["content-type"] = "application/json"
+        answer = await fetch(self._upstream, method, path, query=query, headers=headers, body=body)
         if answer.status != 404 and not 200 <= answer.status < 300:
             raise TemporarilyUnavailable
         return answer
@@ -179,9 +188,15 @@ def open_neighbour(name: str, url: str, *, private_key: str, caller: str) -> Ite
 
 
 async def fetch(
-    upstream: ASGIApp, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None
+    upstream: ASGIApp,
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> Answer:
-    """One call without a body, its answer collected."""
+    """One call, its answer collected."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -206,12 +221,12 @@ async def fetch(
         else:
             parts.append(message.get("body", b""))
 
-    await upstream(scope, _nothing(), collect)
+    await upstream(scope, _sending(body), collect)
     return Answer(status=status, body=b"".join(parts))
 
 
-def _nothing() -> Callable[[], Awaitable[Message]]:
-    """No body, from a caller who never goes away before the answer's end."""
+def _sending(body: bytes) -> Callable[[], Awaitable[Message]]:
+    """The body, from a caller who never goes away before the answer's end."""
     unread = True
 
     async def receive() -> Message:
@@ -219,6 +234,6 @@ def _nothing() -> Callable[[], Awaitable[Message]]:
         if not unread:
             await asyncio.Event().wait()
         unread = False
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return receive

@@ -27,13 +27,23 @@ def upgrade() -> None:
         sa.Column("account_name", sa.String(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
         sa.Column("last_read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reported", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("account", "dataset", "frequency", "day", name=op.f("pk_usage")),
         schema="pricing",
+    )
+    op.create_index(
+        op.f("ix_usage_unreported"),
+        "usage",
+        ["account", "dataset", "frequency", "day"],
+        unique=False,
+        schema="pricing",
+        postgresql_where=sa.text("reported < rows"),
     )
 
 
 def downgrade() -> None:
     """Undo."""
+    op.drop_index(op.f("ix_usage_unreported"), table_name="usage", schema="pricing")
     op.drop_table("usage", schema="pricing")
     for table, column in (("price_revisions", "last_version"), ("price_revisions", "version"), ("prices", "version")):
         op.drop_column(table, column, schema="pricing")

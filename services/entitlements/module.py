@@ -7,6 +7,7 @@ from services.entitlements.audit import controller as audit
 from services.entitlements.bulk_decisions import controller as bulk_decisions
 from services.entitlements.cards import controller as cards
 from services.entitlements.closings import controller as closings
+from services.entitlements.coverage import controller as coverage
 from services.entitlements.database import feed, idempotency, metadata, outbox, trail
 from services.entitlements.decisions import controller as decisions
 from services.entitlements.direct_grants import controller as direct_grants
@@ -24,6 +25,7 @@ from services.entitlements.rules import controller as rules
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.simulations import controller as simulations
 from services.entitlements.standing import controller as standing
+from services.entitlements.usage import controller as usage
 from services.entitlements.webhooks import controller as webhooks
 from services.entitlements.webhooks.tasks import errands, tasks
 from services.entitlements.withdrawals import controller as withdrawals
@@ -54,6 +56,8 @@ module = Module(
         webhooks.router,
         audit.router,
         access.internal,
+        coverage.internal,
+        usage.internal,
     ),
     trail=trail,
     idempotency=idempotency,

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.policy import standing_of
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import OPEN, closed_at, in_grace, status_of, until
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
@@ -60,6 +62,13 @@ def access_of(grants: Sequence[Grant], items: Sequence[RequestItem], now: dateti
     if undecided:
         return undecided[0]
     return max(facts, key=lambda fact: fact[0])[1] if facts else Access("never-requested")
+
+
+def blocked_of(account: Account | None, now: datetime) -> Access | None:
+    """What a blocked or closed account is told of every cell; None in good standing."""
+    if account is None or standing_of(account, now) == "good":
+        return None
+    return Access("blocked", reason=account.standing_reason, reapply_after=account.blocked_until)
 
 
 def running(grant: Grant, now: datetime) -> Access:

@@ -43,17 +43,3 @@ class AccessOut(Output):
     grace_until: datetime | None = None
     refusal: Refusal | None
     stamp: StampOut | None = None
-
-
-class CellOut(Output):
-    """How it stands with one cell of an account."""
-
-    dataset: str
-    frequency: str
-    state: str
-    grant: UUID | None
-    request: UUID | None
-    starts_at: datetime | None
-    ends_at: datetime | None
-    reason: str | None
-    reapply_after: datetime | None

@@ -1,22 +1,17 @@
 """Answers who may read what, and says to those who may not what they can do."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from services.entitlements.access.policy import Access, access_of, running
-from services.entitlements.access.schemas import AccessOut, AccessQuery, CellOut, Refusal, StampOut
-from services.entitlements.accounts.entities import Account
-from services.entitlements.accounts.policy import standing_of
+from services.entitlements.access.policy import Access, access_of, blocked_of, running
+from services.entitlements.access.schemas import AccessOut, AccessQuery, Refusal, StampOut
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import status_of, until
 from services.entitlements.grants.repository import GrantRepository
-from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared.clock import Clock
 from shared.wire import instant_text
@@ -54,7 +49,7 @@ class AccessService:
         now = self._clock.now(self._session)  # taken first, it could be before a renewal that the statement sees
         active = [grant for grant in standing if status_of(grant, now) == "active"]
         # only who has no grant there was not read with them
-        blocked = _blocked(account if standing else self._accounts.find(query.account), now)
+        blocked = blocked_of(account if standing else self._accounts.find(query.account), now)
         if blocked is not None:
             return _answer(blocked, query, active, now)
         wanted = [grant for grant in active if query.frequency in (None, grant.frequency)]
@@ -65,29 +60,6 @@ class AccessService:
         cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
         return _answer(access_of(self._grants.latest(*cells), items, now), query, active, now)
-
-    def cells(self, account: UUID) -> list[CellOut]:
-        """Every cell of which the account ever held or asked for something, as `may` would find it at this instant."""
-        facts: dict[tuple[str, str], tuple[list[Grant], list[RequestItem]]] = {}
-        for grant in self._grants.latest_of(account):
-            facts.setdefault((grant.dataset, grant.frequency), ([], []))[0].append(grant)
-        for item in self._requests.latest_of(account):
-            facts.setdefault((item.dataset, item.frequency), ([], []))[1].append(item)
-        known = self._accounts.find(account)
-        now = self._clock.now(self._session)
-        blocked = _blocked(known, now)
-        return [_cell(*cell, blocked or access_of(*found, now)) for cell, found in sorted(facts.items())]
-
-
-def _cell(dataset: str, frequency: str, access: Access) -> CellOut:
-    ends_at = access.until if access.state in ("active", "scheduled") else access.ended_at
-    return CellOut.model_validate({**asdict(access), "dataset": dataset, "frequency": frequency, "ends_at": ends_at})
-
-
-def _blocked(account: Account | None, now: datetime) -> Access | None:
-    if account is None or standing_of(account, now) == "good":
-        return None
-    return Access("blocked", reason=account.standing_reason, reapply_after=account.blocked_until)
 
 
 def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> AccessOut:

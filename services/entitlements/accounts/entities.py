@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index
 from sqlmodel import Field
 
 from services.entitlements.database import Base
@@ -22,3 +22,22 @@ class Account(Base, table=True):
     standing: str = Field(default="good", sa_column_kwargs={"server_default": "good"})
     standing_reason: str | None = None
     blocked_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class StandingChange(Base, table=True):
+    """That an account's standing became this at an instant; added and read, never changed.
+
+    The newest one before an instant says what the standing was then.
+    """
+
+    __tablename__ = "standings"
+    __table_args__ = (
+        Index("ix_standings_account", "account", "id"),
+        CheckConstraint("standing in ('good', 'blocked', 'closed')", name="standing"),
+    )
+
+    id: int | None = Field(default=None, sa_type=BigInteger, sa_column_args=[Identity()], primary_key=True)
+    account: UUID
+    at: datetime = Field(sa_type=UtcDateTime)
+    standing: str
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session
 from sqlmodel import col, select
 
-from services.entitlements.accounts.entities import Account
-from services.entitlements.accounts.policy import check_standing
+from services.entitlements.accounts.entities import Account, StandingChange
+from services.entitlements.accounts.policy import Standing, check_standing
 
 
 class AccountRepository:
@@ -48,3 +49,18 @@ class AccountRepository:
         """A known account, held until the transaction ends: nobody gives it anything meanwhile."""
         query = select(Account).where(Account.id == account).with_for_update()
         return self._session.scalars(query.execution_options(populate_existing=True)).one()
+
+    def rule(self, account: Account, standing: Standing, *, at: datetime, until: datetime | None) -> None:
+        """Change the standing of a locked account, and keep when that was."""
+        account.standing, account.blocked_until = standing, until
+        self._session.add(StandingChange(account=account.id, at=at, standing=standing, until=until))
+        self._session.flush()
+
+
+def was_good(account: Mapped[UUID], at: datetime) -> ColumnElement[bool]:
+    """In SQL: whether an account was in good standing at a past instant, as `policy.standing_of` said then."""
+    over = func.coalesce(col(StandingChange.until) <= at, False)
+    good = select((col(StandingChange.standing) == "good") | ((col(StandingChange.standing) == "blocked") & over))
+    then = good.where(col(StandingChange.account) == account, col(StandingChange.at) <= at)
+    newest = then.order_by(col(StandingChange.id).desc()).limit(1)
+    return func.coalesce(newest.scalar_subquery(), True)

@@ -26,11 +26,21 @@ class Precedent(Output):
     note: str | None
 
 
+class Reads(Output):
+    """How much the requester read of a cell that it holds."""
+
+    dataset: str
+    frequency: str
+    rows: int = Field(description="Bars handed out in the last 30 days.", examples=[72_000])
+    last_read_at: datetime | None = Field(description="Null where it was not read.")
+
+
 class Card(Output):
     """What helps to decide."""
 
     seconds_left: int | None = Field(description="Until it lapses; null where nothing is left to decide.")
     grants: list[OpsGrantOut] = Field(description="What the requester was given, whatever its status; the newest 100.")
+    reads: list[Reads] = Field(description="What it read of what it holds; a read shows some seconds later.")
     outcomes: dict[ItemStatus, int] = Field(description="What became of all that the requester ever asked for.")
     precedents: list[Precedent] = Field(description="Of the frequencies asked for, newest first; at most 20.")
 

@@ -11,6 +11,7 @@ from services.entitlements.cards.schemas import Card, OpsRequestCard, Precedent
 from services.entitlements.grants.service import GrantService
 from services.entitlements.requests.schemas import OpsRequestOut, RequestOut
 from services.entitlements.requests.service import RequestService
+from services.entitlements.usage.repository import UsageRepository
 from shared.clock import Clock
 from shared.principal import Principal
 
@@ -25,6 +26,7 @@ class CardService:
         self._grants = GrantService(session, clock)
         self._accounts = AccountRepository(session)
         self._cards = CardRepository(session)
+        self._usage = UsageRepository(session)
 
     def find(self, request: UUID, caller: Principal) -> RequestOut:
         """One request, for Ops with its card; raises RequestNotFound."""
@@ -39,6 +41,7 @@ class CardService:
             {
                 "seconds_left": _seconds_left(request, now),
                 "grants": self._grants.describe(self._cards.grants(request.account), caller),
+                "reads": self._usage.of_what_is_held(request.account, now),
                 "outcomes": self._cards.outcomes(request.account, now),
                 "precedents": self._precedents(request),
             }

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.repository import was_good
 from services.entitlements.announcements.policy import announcements_of
 from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.database import feed
@@ -165,7 +166,7 @@ class GrantRepository:
             (col(Grant.id), gt, after),
         ]
         conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
-        conditions += _in_force(query.as_of) if query.as_of else []
+        conditions += [*in_force(query.as_of), was_good(col(Grant.account), query.as_of)] if query.as_of else []
         return self._session.scalars(select(Grant).where(*conditions).order_by(col(Grant.id)).limit(limit)).all()
 
     def flush(self) -> None:
@@ -179,8 +180,11 @@ def _end() -> ColumnElement[datetime]:
     return func.least(col(Grant.revokes_at), col(Grant.retires_at), ends_at)
 
 
-def _in_force(at: datetime) -> list[ColumnElement[bool]]:
-    """Those that allowed reading at an instant, as `policy.status_of` said then: what closed one was written once."""
+def in_force(at: datetime) -> list[ColumnElement[bool]]:
+    """Those that were active at an instant, as `policy.status_of` said then.
+
+    What ended one is only ever moved while it is still to come, so the ends of now are those of any instant before.
+    """
     return [
         col(Grant.created_at) <= at,
         col(Grant.starts_at) <= at,

@@ -41,7 +41,7 @@ class RetirementService:
             for grant in self._grants.lock_offered(dataset.symbol, frequency):
                 self._end(grant, at, now)
         for grant in self._grants.lock_retiring(dataset.symbol):
-            if grant.frequency not in dataset.retired:
+            if grant.frequency not in dataset.retired and not self._grants.write_end(grant, now):
                 grant.retires_at = None
                 self._grants.move_end(grant)
 

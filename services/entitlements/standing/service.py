@@ -46,7 +46,7 @@ class StandingService:
             raise invalid("body", "/until", "an instant to come")
         if standing_of(found, now) == "closed":
             raise AccountClosed
-        self._rule(found, "blocked", why, by, until=why.until)
+        self._rule(found, "blocked", why, by, now, until=why.until)
         for grant in self._grants.lock_held(account.id):
             self._grants.raise_change(grant)
         self._grants.see_closed()  # a block that is repeated may be one that has not answered yet
@@ -59,14 +59,14 @@ class StandingService:
         if standing == "closed":
             raise AccountClosed
         if standing == "blocked":
-            self._rule(found, "good", why, by)
+            self._rule(found, "good", why, by, now)
         return account.model_copy(update={"standing": "good"})
 
     def close(self, account: AccountOut, why: Ruling, by: Principal) -> AccountOut:
         """Withdraw and revoke everything, for good; a closed one stays as it is. Raises SelfDecision."""
         found, now = self._lock(account, by)
         if standing_of(found, now) != "closed":
-            self._rule(found, "closed", why, by)
+            self._rule(found, "closed", why, by, now)
             self._withdraw(found, by, now)
             self._revoke(found, why, by, now)
         self._grants.see_closed()
@@ -80,10 +80,17 @@ class StandingService:
         return found, self._clock.now(self._session)
 
     def _rule(
-        self, account: Account, standing: Standing, why: Ruling, by: Principal, *, until: datetime | None = None
+        self,
+        account: Account,
+        standing: Standing,
+        why: Ruling,
+        by: Principal,
+        now: datetime,
+        *,
+        until: datetime | None = None,
     ) -> None:
-        account.standing, account.blocked_until = standing, until
         account.standing_reason = None if standing == "good" else why.reason
+        self._accounts.rule(account, standing, at=now, until=until)
         event = EVENTS[standing]
         data = {"until": instant_text(until)} if until else {}
         audit.record(self._session, audit_events, actor=by, action=event, subject=account.id, data=data)

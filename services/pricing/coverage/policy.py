@@ -3,31 +3,22 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from services.pricing.access.schemas import OfferedDataset
 from services.pricing.coverage.schemas import CellOut, Standing
 
 STORED_AS = {"1mo": "1d"}
 Ends = tuple[datetime, datetime]
-UNKNOWN = dict.fromkeys(("grant", "request", "starts_at", "ends_at", "reason", "reapply_after"))
 
 
-def coverage_of(
-    offered: Iterable[OfferedDataset], standings: Iterable[Standing], ends: Mapping[tuple[str, str], Ends]
-) -> list[CellOut]:
-    """Every cell on offer; one of which entitlements knows nothing was never requested."""
-    known = {(standing.dataset, standing.frequency): standing for standing in standings}
-    return [
-        _cell(dataset.symbol, frequency, known.get((dataset.symbol, frequency)), ends)
-        for dataset in offered
-        for frequency in dataset.frequencies
-    ]
+def coverage_of(standings: Iterable[Standing], ends: Mapping[tuple[str, str], Ends]) -> list[CellOut]:
+    """Every cell as it stands, with what is stored of it."""
+    return [_cell(standing, ends) for standing in standings]
 
 
-def _cell(dataset: str, frequency: str, known: Standing | None, ends: Mapping[tuple[str, str], Ends]) -> CellOut:
-    stands = known.model_dump() if known else {"state": "never-requested", **UNKNOWN}
-    first, last = ends.get((dataset, STORED_AS.get(frequency, frequency)), (None, None))
+def _cell(standing: Standing, ends: Mapping[tuple[str, str], Ends]) -> CellOut:
+    frequency = standing.frequency
+    first, last = ends.get((standing.dataset, STORED_AS.get(frequency, frequency)), (None, None))
     bars = {"first": _bar(frequency, first), "last": _bar(frequency, last)}
-    return CellOut.model_validate({**stands, "dataset": dataset, "frequency": frequency, **bars})
+    return CellOut.model_validate({**standing.model_dump(), **bars})
 
 
 def _bar(frequency: str, at: datetime | None) -> datetime | None:

@@ -1,13 +1,15 @@
 """All that the catalog and entitlements know, in one question each."""
 
-from uuid import UUID
+import json
+from collections.abc import Iterable
 
 from pydantic import TypeAdapter
 
 from services.pricing.access.schemas import OfferedDataset
 from services.pricing.coverage.schemas import Standing
 from shared.errors import TemporarilyUnavailable
-from shared.upstream import Neighbour
+from shared.principal import Principal
+from shared.upstream import Answer, Neighbour
 
 OFFERED = TypeAdapter(list[OfferedDataset])
 STANDINGS = TypeAdapter(list[Standing])
@@ -22,15 +24,17 @@ class CoverageSource:
 
     async def offered(self) -> list[OfferedDataset]:
         """Every dataset, as it is offered now."""
-        return OFFERED.validate_json(await _whole(self._catalog, "/internal/datasets"))
+        return OFFERED.validate_json(_whole(await self._catalog.get("/internal/datasets")))
 
-    async def standings(self, account: UUID) -> list[Standing]:
-        """How it stands with the cells of which the account ever held or asked for something."""
-        return STANDINGS.validate_json(await _whole(self._entitlements, "/internal/cells", f"account={account}"))
+    async def standings(self, reader: Principal, offered: Iterable[OfferedDataset]) -> list[Standing]:
+        """How it stands with each of these cells for the account, in one question however many there are."""
+        cells = [{"dataset": dataset.symbol, "frequencies": dataset.frequencies} for dataset in offered]
+        question = {"account": str(reader.account_id), "role": reader.role, "offered": cells}
+        answer = await self._entitlements.post("/internal/cells", json.dumps(question).encode())
+        return STANDINGS.validate_json(_whole(answer))
 
 
-async def _whole(neighbour: Neighbour, path: str, query: str = "") -> bytes:
-    answer = await neighbour.get(path, query)
+def _whole(answer: Answer) -> bytes:
     if answer.status != 200:
         raise TemporarilyUnavailable
     return answer.body

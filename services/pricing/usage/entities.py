@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field
 
 from services.pricing.database import Base
@@ -11,9 +11,22 @@ from shared.database import UtcDateTime
 
 
 class Usage(Base, table=True):
-    """How many bars of a cell an account was handed on a day (UTC), and when the last of them."""
+    """How many bars of a cell an account was handed on a day (UTC), and when the last of them.
+
+    Of these, entitlements has heard of `reported`.
+    """
 
     __tablename__ = "usage"
+    __table_args__ = (
+        Index(
+            "ix_usage_unreported",
+            "account",
+            "dataset",
+            "frequency",
+            "day",
+            postgresql_where=text("reported < rows"),
+        ),
+    )
 
     account: UUID = Field(primary_key=True)
     dataset: str = Field(primary_key=True)
@@ -22,3 +35,4 @@ class Usage(Base, table=True):
     account_name: str
     rows: int = Field(sa_type=BigInteger)
     last_read_at: dt.datetime = Field(sa_type=UtcDateTime)
+    reported: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})

@@ -1,23 +1,29 @@
-"""Puts counting together: a counter for each request, and what writes the counts down beside the requests."""
+"""Puts counting together: a counter for each request, and beside them what writes the counts down and reports them."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import structlog
 from fastapi import Depends, Request
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.pricing.usage.repository import UsageRepository
+from services.pricing.usage.source import report
 from services.pricing.usage.uses import Uses
 from shared.application import Transaction
 from shared.database import Database
+from shared.errors import TemporarilyUnavailable
 from shared.principal import Principal
+from shared.upstream import Neighbour
 
 PERIOD = 2.0
+BATCH = 500
 logger = structlog.get_logger(__name__)
 
 
@@ -34,23 +40,25 @@ class Counter:
 
 
 @asynccontextmanager
-async def counting(database: Database) -> AsyncIterator[Uses]:
-    """Counts that are written down every two seconds, and a last time at the end."""
+async def counting(database: Database, neighbours: Mapping[str, Neighbour]) -> AsyncIterator[Uses]:
+    """Counts that are written down every two seconds, and a last time at the end; entitlements hears of them."""
     uses = Uses()
     stop = asyncio.Event()
-    task = asyncio.create_task(_run(uses, database, stop))
+    writing = partial(asyncio.to_thread, write_down, uses, database)
+    reporting = partial(pass_on, database, neighbours["entitlements"])
+    tasks = [asyncio.create_task(_run(act, stop)) for act in (writing, reporting)]
     try:
         yield uses
     finally:
         stop.set()
-        await task
+        await asyncio.gather(*tasks)
 
 
-async def _run(uses: Uses, database: Database, stop: asyncio.Event) -> None:
+async def _run(act: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PERIOD)
-        await asyncio.to_thread(write_down, uses, database)
+        await act()
 
 
 def write_down(uses: Uses, database: Database) -> None:
@@ -64,6 +72,30 @@ def write_down(uses: Uses, database: Database) -> None:
     except SQLAlchemyError as error:
         uses.give_back(taken.items())
         logger.warning("usage is written down later", error=type(error).__name__)
+
+
+async def pass_on(database: Database, entitlements: Neighbour) -> None:
+    """Tell entitlements of what has grown since it last heard; while it is away, the rows keep what it has to hear."""
+    try:
+        told = BATCH
+        while told == BATCH:
+            grown = await asyncio.to_thread(_unreported, database)
+            if grown:
+                await report(entitlements, grown)
+                await asyncio.to_thread(_mark, database, grown)
+            told = len(grown)
+    except (SQLAlchemyError, TemporarilyUnavailable) as error:
+        logger.warning("usage is reported later", error=type(error).__name__)
+
+
+def _unreported(database: Database) -> Sequence[RowMapping]:
+    with database.transaction() as session:
+        return UsageRepository(session).unreported(BATCH)
+
+
+def _mark(database: Database, told: Sequence[RowMapping]) -> None:
+    with database.transaction() as session:
+        UsageRepository(session).mark(told)
 
 
 async def _counter(request: Request) -> Counter:

@@ -22,6 +22,15 @@ on conflict (account, dataset, frequency, day) do update set
     rows = usage.rows + excluded.rows,
     last_read_at = greatest(usage.last_read_at, excluded.last_read_at)
 """
+REPORTED = """
+update pricing.usage set reported = greatest(usage.reported, told.rows)
+from unnest(
+    cast(:accounts as uuid[]), cast(:datasets as text[]), cast(:frequencies as text[]), cast(:days as date[]),
+    cast(:rows as bigint[])
+) as told (account, dataset, frequency, day, rows)
+where (usage.account, usage.dataset, usage.frequency, usage.day)
+    = (told.account, told.dataset, told.frequency, told.day)
+"""
 DAYS = 30
 
 
@@ -43,6 +52,18 @@ class UsageRepository:
             "times": [use.last_read_at for use in uses.values()],
         }
         self._session.execute(text(ADD), columns)
+
+    def unreported(self, limit: int) -> Sequence[RowMapping]:
+        """At most `limit` counts that have grown since entitlements last heard of them."""
+        cell = (col(Usage.account), col(Usage.dataset), col(Usage.frequency), col(Usage.day))
+        counts = select(*cell, col(Usage.rows), col(Usage.last_read_at)).where(col(Usage.reported) < col(Usage.rows))
+        return self._session.execute(counts.order_by(*cell).limit(limit)).mappings().all()
+
+    def mark(self, told: Sequence[RowMapping]) -> None:
+        """Keep that entitlements has heard of these counts; what was read since is reported later."""
+        columns = {"accounts": "account", "datasets": "dataset", "frequencies": "frequency", "days": "day"}
+        values = {name: [row[column] for row in told] for name, column in (columns | {"rows": "rows"}).items()}
+        self._session.execute(text(REPORTED), values)
 
     def page(
         self, *, account: UUID | None, dataset: str | None, after: tuple[UUID, str, str] | None, limit: int

@@ -13,6 +13,8 @@ from services.entitlements.access.service import AccessService
 from services.entitlements.accounts.schemas import AccountOut
 from services.entitlements.announcer.service import AnnouncerService
 from services.entitlements.closings.service import ClosingService
+from services.entitlements.coverage.schemas import CellOut, CellsQuestion
+from services.entitlements.coverage.service import CoverageService
 from services.entitlements.database import audit_events, metadata, outbox
 from services.entitlements.decisions.schemas import Decision
 from services.entitlements.decisions.service import DecisionService
@@ -66,7 +68,7 @@ class Desk:
         self.closings, self.renewals = ClosingService(session, clock), RenewalService(session, clock)
         self.standings, self.announcer = StandingService(session, clock), AnnouncerService(session, clock)
         self.retirements = RetirementService(session, clock)
-        self.access = AccessService(session, clock)
+        self.access, self.coverage = AccessService(session, clock), CoverageService(session, clock)
         self.rules, self.simulations, self.clock = RuleService(session, clock), SimulationService(session), clock
         self.questions, self.withdrawals = QuestionService(session, clock), WithdrawalService(session, clock)
 
@@ -150,6 +152,12 @@ class Desk:
     def may(self, frequency: str | None = "1d", *, who: Principal = QUANT) -> AccessOut:
         """Whether somebody may read a cell of BTC."""
         return self.access.may(AccessQuery(account=who.account_id, dataset="BTC", frequency=frequency))
+
+    def cells(self, *datasets: str, who: Principal = QUANT) -> list[CellOut]:
+        """How it stands with somebody's cells of datasets, BTC unless said, at three frequencies each."""
+        offered = [{"dataset": name, "frequencies": ["1h", "1d", "1mo"]} for name in datasets or ["BTC"]]
+        question = {"account": who.account_id, "role": who.role, "offered": offered}
+        return self.coverage.cells(CellsQuestion.model_validate(question))
 
     def counts(self) -> dict[str, int]:
         """How many rows every table has."""

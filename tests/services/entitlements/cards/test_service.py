@@ -3,7 +3,7 @@
 from services.entitlements.cards.schemas import OpsRequestCard
 from services.entitlements.cards.service import CardService
 from services.entitlements.requests.schemas import RequestOut
-from tests.services.entitlements.access.test_cells import hold
+from tests.services.entitlements.coverage.test_service import hold
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, OPS, OTHER, QUANT, T0, SetClock, person
 from tests.services.statements import counted

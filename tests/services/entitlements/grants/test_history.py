@@ -12,6 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
 from services.entitlements.requests.schemas import RequestsQuery
+from services.entitlements.retirements.schemas import Retiring
+from services.entitlements.standing.schemas import Ruling
 from shared.errors import Problem
 from shared.principal import Principal
 from tests.services.entitlements.desk import Desk
@@ -19,7 +21,7 @@ from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, SetClo
 
 CELLS = ("1h", "1d", "1mo")
 HISTORIES = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 5
-STEPS = 25
+STEPS = 40
 
 
 class History:
@@ -31,11 +33,13 @@ class History:
 
     def step(self) -> None:
         """Let time pass, to the millisecond before or at an end that is near; then do something."""
-        ends = [g.ends_at for g in self.grants() if g.ends_at is not None and g.ends_at - MS > self.clock.at]
+        ends = [at for g in self.grants() for at in (g.ends_at, g.revokes_at) if at and at - MS > self.clock.at]
         wait = self.chance.choice([timedelta(0), MS, timedelta(hours=30), 10 * DAY])
         near = [min(ends) - MS, min(ends)] if ends and self.chance.random() < 0.3 else []
         self.clock.at = self.chance.choice(near) if near else self.clock.at + wait
-        acts: list[Callable[[], object]] = [self.ask, self.decide, self.give, self.give, self.revoke, self.grants]
+        acts: list[Callable[[], object]] = [self.ask, self.ask, self.decide, self.revoke, self.grants]
+        acts += [self.give] * 5 + [self.unblock] * 2
+        acts += [self.extend, self.schedule, self.keep, self.block, self.retire, self.close]
         try:
             with self.desk.session.begin_nested():
                 self.chance.choice(acts)()
@@ -57,12 +61,44 @@ class History:
             {"duration_days": 12},
             {"no_end": True},
             {"starts_at": later},
+            {"duration_days": 2, "grace_days": 5},
+            {"duration_days": 2, "grace_days": 5},
             {"trial": True},
         ]
         self.desk.give(*self.some(), to=self.who, **self.chance.choice(terms))
 
     def revoke(self) -> None:
-        self.desk.revoke(self.chance.choice([grant for grant in self.grants() if grant.closed_at is None]).id)
+        self.desk.revoke(self.open().id)
+
+    def extend(self) -> None:
+        self.desk.extend(self.open().id, duration_days=self.chance.choice([1, 20]))
+
+    def schedule(self) -> None:
+        self.desk.revoke(self.open().id, at=self.clock.at + self.chance.choice([1, 4]) * DAY)
+
+    def keep(self) -> None:
+        self.desk.closings.keep(self.open().id, OPS)
+
+    def block(self) -> None:
+        until = self.chance.choice([None, self.clock.at + DAY])
+        self.desk.block(self.who, until=until)
+
+    def unblock(self) -> None:
+        self.desk.standings.unblock(self.desk.account(self.who), Ruling(reason="Paid"), OPS)
+
+    def retire(self) -> None:
+        """Now, later, or not at all any more."""
+        at = self.chance.choice([None, self.clock.at, self.clock.at + 3 * DAY])
+        retired = {} if at is None else {self.chance.choice(CELLS): at}
+        self.desk.retirements.follow(Retiring(symbol="BTC", retired=retired))
+
+    def close(self) -> None:
+        """Seldom, as little happens after it."""
+        if self.chance.random() < 0.05:
+            self.desk.standings.close(self.desk.account(self.who), Ruling(reason="Left"), OPS)
+
+    def open(self) -> GrantOut:
+        return self.chance.choice([grant for grant in self.grants() if grant.closed_at is None])
 
     def some(self) -> list[str]:
         return self.chance.sample(CELLS, self.chance.randint(1, 2))
@@ -74,10 +110,9 @@ class History:
     def enforced(self) -> dict[str, UUID | None]:
         """What may be read now, by which grant; the coverage says the same."""
         answers = {cell: self.desk.may(cell, who=self.who) for cell in CELLS}
-        told = {cell.frequency: cell for cell in self.desk.access.cells(self.who.account_id)}
+        told = {cell.frequency: cell for cell in self.desk.cells(who=self.who)}
         for cell, answer in answers.items():
-            assert answer.state == (told[cell].state if cell in told else "never-requested")
-            assert answer.grant == (told[cell].grant if cell in told else None)
+            assert (answer.state, answer.grant) == (told[cell].state, told[cell].grant)
         return {cell: answer.grant for cell, answer in answers.items() if answer.allowed}
 
 

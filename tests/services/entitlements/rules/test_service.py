@@ -12,7 +12,7 @@ from services.entitlements.rules.errors import RulesChanged, RulesVersionNotFoun
 from services.entitlements.rules.schemas import NewRules
 from services.entitlements.rules.service import RuleService
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import ADMIN, QUANT, T0
+from tests.services.entitlements.fakes import ADMIN, DAY, MS, QUANT, T0, SetClock
 
 REFER: dict[str, Any] = {"name": "later", "when": {}, "verdict": "refer", "reason": "Later.", "reason_code": "later"}
 
@@ -95,3 +95,13 @@ def test_a_rule_that_makes_no_sense_any_more_is_an_error_and_counted(desk: Desk)
     failed: list[Any] = []
     rules = RuleService(desk.session, desk.clock, failed.append)
     assert rules.predict(QUANT.account_id, [("BTC", "1d")])["BTC", "1d"].outcome == "error"
+
+
+def test_a_block_that_ended_by_itself_refuses_nothing_any_more(desk: Desk, clock: SetClock) -> None:
+    desk.block(until=T0 + DAY)
+    clock.at = T0 + DAY - MS
+    assert desk.rules.predict(QUANT.account_id, [("BTC", "1d")])["BTC", "1d"].rule == "account-blocked"
+    clock.at = T0 + DAY
+    assert desk.rules.predict(QUANT.account_id, [("BTC", "1d")])["BTC", "1d"].inputs.standing == "good"
+    [item] = desk.ask("1d", trial=True).items
+    assert (item.status, item.reason_code) == ("approved", "short-trial")

@@ -11,7 +11,7 @@ from tests.services.pricing.conftest import ACCOUNT, T0, FixedClock, Service, ba
 from tests.services.statements import counted
 
 ID = "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11"
-NOTHING = dict.fromkeys(("grant", "request", "starts_at", "ends_at", "reason", "reapply_after"))
+REFERRED = {"outcome": "pending", "rule": None, "reason": None, "reason_code": None}
 DAY = timedelta(days=1)
 
 
@@ -19,15 +19,22 @@ def test_every_cell_on_offer_says_how_it_stands_and_what_there_is(service: Servi
     service.load("BTC", "1d", bars(40, step=DAY))
     entitlements.app.state.cells = [
         {
-            **NOTHING,
+            **entitlements.UNKNOWN,
             "dataset": "BTC",
             "frequency": "1d",
             "state": "active",
             "grant": ID,
             "ends_at": "2027-01-01T00:00:00Z",
         },
-        {**NOTHING, "dataset": "BTC", "frequency": "1h", "state": "refused", "request": ID, "reason": "No licence."},
-        {**NOTHING, "dataset": "GONE", "frequency": "1d", "state": "ended"},
+        {
+            **entitlements.UNKNOWN,
+            "dataset": "BTC",
+            "frequency": "1h",
+            "state": "refused",
+            "request": ID,
+            "reason": "No licence.",
+            "predictions": {"standard": REFERRED, "trial": REFERRED},
+        },
     ]
     told = {(c["dataset"], c["frequency"]): c for c in service.get("/v1/me/coverage").json()["data"]}
 
@@ -39,7 +46,9 @@ def test_every_cell_on_offer_says_how_it_stands_and_what_there_is(service: Servi
     hour = told["BTC", "1h"]
     assert (hour["state"], hour["request"], hour["reason"], hour["first"]) == ("refused", ID, "No licence.", None)
     assert told["ETH", "1d"]["state"] == "never-requested"
-    assert entitlements.app.state.asked == [{"account": str(ACCOUNT)}]
+    assert (day["predictions"], hour["predictions"]["trial"]) == (None, REFERRED)
+    [question] = entitlements.app.state.asked
+    assert (question["account"], question["role"], len(question["offered"])) == (str(ACCOUNT), "quant", 3)
 
 
 def test_without_entitlements_there_is_no_answer(service: Service) -> None:

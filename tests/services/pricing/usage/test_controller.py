@@ -14,9 +14,11 @@ from services.pricing.module import module
 from services.pricing.settings import PricingSettings
 from services.pricing.usage import providers
 from services.pricing.usage.providers import write_down
+from services.pricing.usage.repository import UsageRepository
 from services.pricing.usage.uses import Uses
 from shared.application import create_app
 from shared.database import Database
+from tests.services.pricing import entitlements
 from tests.services.pricing.conftest import ACCOUNT, DAY, Service, bars
 from tests.serving import listening
 from tests.world import until
@@ -110,3 +112,34 @@ def test_a_database_that_is_away_costs_no_count(database: Database) -> None:
     write_down(uses, database)
     with database.transaction() as session:
         assert session.execute(text("select rows from pricing.usage")).scalars().all() == [5]
+
+
+def test_entitlements_hears_how_far_the_counts_have_come_and_of_what_it_missed_later(service: Service) -> None:
+    heard = entitlements.app.state
+    ada, day = UUID(int=1), NOW.date().isoformat()
+    heard.status = 500
+    write(service.database, (ada, "BTC", "1h", 5, NOW - timedelta(seconds=1)))
+    service.load("BTC", "1h", bars(3))
+    assert service.get(PRICES, frequency="1h").status_code == 503
+    heard.status = 200
+    until(lambda: heard.reported, "the report")
+    write(service.database, (ada, "BTC", "1h", 7, NOW))
+    until(lambda: len(heard.reported) > 1, "the second report")
+    told = [(row["account"], row["dataset"], row["frequency"], row["day"], row["rows"]) for row in heard.reported]
+    assert told == [(str(ada), "BTC", "1h", day, 5), (str(ada), "BTC", "1h", day, 12)]
+    with service.database.transaction() as session:
+        assert UsageRepository(session).unreported(9) == []
+
+
+def test_what_is_read_while_it_is_reported_is_reported_next(database: Database) -> None:
+    ada = UUID(int=1)
+    write(database, (ada, "BTC", "1h", 5, NOW))
+    with database.transaction() as session:
+        told = UsageRepository(session).unreported(9)
+    write(database, (ada, "BTC", "1h", 7, NOW), (ada, "ETH", "1d", 1, NOW))
+    with database.transaction() as session:
+        UsageRepository(session).mark(told)
+        assert [(row["dataset"], row["rows"]) for row in UsageRepository(session).unreported(9)] == [
+            ("BTC", 12),
+            ("ETH", 1),
+        ]

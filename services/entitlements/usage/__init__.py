@@ -1,0 +1,1 @@
+"""Who has read how much of what, as pricing counts it, for those who decide."""
