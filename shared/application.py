@@ -48,8 +48,8 @@ def create_app(module: Module, settings: ServiceSettings | None = None) -> FastA
         middleware=[
             Middleware(Correlation, name=module.name),
             Middleware(IdentityGuard),
-            Middleware(Measured, name=module.name),
             Middleware(Compression),
+            Middleware(Measured, name=module.name),  # inside: what stands around it hands a copy of the scope on
         ],
         separate_input_output_schemas=False,
         webhooks=module.messages,

@@ -33,7 +33,7 @@ from tests.services.entitlements.webhooks.receivers import receiving, saying
 from tests.world import World, running_world, until
 
 CLOCKS = ("announcer", "scheduler")  # nothing here waits for a time of day
-DECISIONS, KILLS = (10_000, 100) if PROOF else (200, 6)
+DECISIONS, KILLS = (10_000, 100) if PROOF else (204, 6)
 STOPPED_SECONDS = 60.0 if PROOF else 1.0
 RECOVERY = 30.0
 LEASES_OVER = "update entitlements.outbox set due_at = clock_timestamp() where state in ('sent', 'working')"
