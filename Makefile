@@ -11,7 +11,7 @@ TOGETHER := -n auto --dist loadscope --no-loadscope-reorder -m "not compose and 
 ALONE := -m undisturbed
 OR_NOTHING := || test $$? -eq 5
 
-.PHONY: install demo run test proof compose-test check format lock clean
+.PHONY: install demo run test proof bench compose-test check format lock clean
 
 install: $(INSTALLED)
 
@@ -44,6 +44,9 @@ proof: install  ## the tests in their long forms; PROOF=long makes the longest o
 	TICKGATE_PROOF=$(PROOF) TICKGATE_FIGURES=$(CURDIR)/proof.txt $(PYTEST) $(TESTS)
 	@cat proof.txt
 	@echo "Keep the figures that are new in bench/PROOF.md."
+
+bench: install  ## what the speed of our own is beside the least there is; bench/README.md says how to read it
+	$(BIN)/python -m bench.ingest
 
 compose-test: install  ## the containers, for real, where a Docker engine answers
 	$(BIN)/python -m pytest tests/compose -m compose -rs

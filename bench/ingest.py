@@ -55,7 +55,7 @@ class Rows:
         pairs = list(zip(times, prices, strict=True))
         csv = "".join(f"{at.isoformat()},{price}\n" for at, price in pairs)
         points = ",".join(f'{{"priceUsd":"{price}","time":{wire.milliseconds(at)}}}' for at, price in pairs)
-        copy = "".join(f"BTC\t1h\t{at.isoformat()}\t{price}\t{END.isoformat()}\n" for at, price in pairs)
+        copy = "".join(f"BTC\t1h\t{at.isoformat()}\t{price}\t{END.isoformat()}\t1\n" for at, price in pairs)
         return cls(f"timestamp,price_usd\n{csv}", f'{{"data":[{points}]}}'.encode(), copy)
 
 
@@ -100,7 +100,9 @@ class Bench:
     def empty(self) -> None:
         """Before every round: new tables, no dead rows of the last one."""
         with closing(psycopg.connect(self._owner_url, autocommit=True)) as connection:
-            connection.execute("truncate pricing.prices, pricing.price_revisions, pricing.series, bench_prices")
+            connection.execute(
+                "truncate pricing.prices, pricing.price_revisions, pricing.price_gaps, pricing.series, bench_prices"
+            )
             connection.execute("checkpoint")
 
     def check(self, act: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from apscheduler.triggers.cron import CronTrigger
 from shared.database import Database
 from shared.health import Health, serve_health
 from shared.jobs import Job, JobRuns, interrupted_by, job_gauges
-from shared.metrics import TableGauges, exposition
+from shared.metrics import Gauges, TableGauges, exposition
 from shared.module import Module
 from shared.revision import check_revision
 from shared.settings import ServiceSettings
@@ -40,8 +40,7 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
             _add_runs(scheduler, runs, jobs)
         for chore in module.chores:
             _add(scheduler, partial(chore.run, settings, database), chore.seconds)
-        gauges = () if module.job_runs is None else (partial(job_gauges, module.job_runs),)
-        metrics = exposition(TableGauges(database, gauges, service=module.name))
+        metrics = exposition(TableGauges(database, gauges_of(module), service=module.name))
         with serve_health(health, host=settings.host, port=settings.metrics_port, metrics=metrics):
             scheduler.start()
             names = [job.name for job in jobs] + [chore.name for chore in module.chores]
@@ -50,6 +49,12 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
             scheduler.shutdown(wait=False)
             if runs is not None:
                 runs.wait_idle(GRACE)
+
+
+def gauges_of(module: Module) -> tuple[Gauges, ...]:
+    """Those of the runs; and of the module, unless a relay shows them."""
+    of_runs = () if module.job_runs is None else (partial(job_gauges, module.job_runs),)
+    return of_runs if module.outbox is not None else (*of_runs, *module.gauges)
 
 
 def _scheduler(health: Health) -> BackgroundScheduler:

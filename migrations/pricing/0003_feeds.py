@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("month", sa.Date(), nullable=False),
         sa.Column("credits", sa.Integer(), nullable=False),
+        sa.Column("allowance", sa.Integer(), nullable=False),
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),

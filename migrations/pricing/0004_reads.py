@@ -9,6 +9,15 @@ branch_labels = None
 depends_on = None
 
 
+FILL_GAPS = """
+insert into pricing.price_gaps (dataset, frequency, start, "end")
+select dataset, frequency, due, next
+from (select dataset, frequency, timestamp + cast('1' || right(frequency, 1) as interval) as due,
+    lead(timestamp) over (partition by dataset, frequency order by timestamp) as next from pricing.prices) as spaced
+where next > due
+"""
+
+
 def upgrade() -> None:
     """Apply; what a series was before its present version is not known, so that one is its first."""
     op.add_column("series", sa.Column("first_version", sa.Integer(), nullable=True), schema="pricing")
@@ -18,6 +27,16 @@ def upgrade() -> None:
         filled = sa.Column(column, sa.Integer(), server_default="0", nullable=False)
         op.add_column(table, filled, schema="pricing")
         op.alter_column(table, column, server_default=None, schema="pricing")
+    op.create_table(
+        "price_gaps",
+        sa.Column("dataset", sa.String(), nullable=False),
+        sa.Column("frequency", sa.String(), nullable=False),
+        sa.Column("start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("end", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("dataset", "frequency", "start", name=op.f("pk_price_gaps")),
+        schema="pricing",
+    )
+    op.execute(FILL_GAPS)
     op.create_table(
         "usage",
         sa.Column("account", sa.Uuid(), nullable=False),
@@ -45,6 +64,7 @@ def downgrade() -> None:
     """Undo."""
     op.drop_index(op.f("ix_usage_unreported"), table_name="usage", schema="pricing")
     op.drop_table("usage", schema="pricing")
+    op.drop_table("price_gaps", schema="pricing")
     for table, column in (("price_revisions", "last_version"), ("price_revisions", "version"), ("prices", "version")):
         op.drop_column(table, column, schema="pricing")
     op.drop_column("series", "first_version", schema="pricing")

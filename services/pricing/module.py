@@ -4,6 +4,7 @@ from services.pricing.coverage import controller as coverage
 from services.pricing.database import idempotency, job_runs, metadata
 from services.pricing.feeds import controller as feeds
 from services.pricing.feeds.jobs import jobs
+from services.pricing.feeds.repository import feed_gauges
 from services.pricing.market_caps import controller as market_caps
 from services.pricing.prices import controller as prices
 from services.pricing.settings import PricingSettings
@@ -22,5 +23,6 @@ module = Module(
     remembered=("entitlements",),
     kept={"usage": counting},
     job_runs=job_runs,
+    gauges=(feed_gauges,),
     jobs=jobs,
 )

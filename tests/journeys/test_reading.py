@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import ipc, parquet
 
+from tests.proof import figure
 from tests.world import World
 
 PROOF = os.environ.get("TICKGATE_PROOF") == "1"
@@ -128,6 +129,13 @@ def test_r3_a_table_that_is_being_read_is_cut_off_when_its_key_is_revoked_and_an
             whole += sum(piece.count(b"\n") for piece in ours.iter_raw())
     assert cut < ROWS
     assert whole == ROWS + 1
+
+
+def test_coverage_of_a_long_series_is_told_at_once(quant: httpx.Client, long: str) -> None:
+    began = time.monotonic()
+    (hours,) = quant.get("/v1/datasets/LONG/coverage").json()["data"]
+    figure(f"coverage of {ROWS} rows", seconds=round(time.monotonic() - began, 3))
+    assert (hours["rows"], hours["gaps"], hours["first"]) == (ROWS, [], "1901-01-01T00:00:00Z")
 
 
 def peaks(world: World) -> dict[str, int]:

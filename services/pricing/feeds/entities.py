@@ -103,6 +103,7 @@ class Quarantined(Base, table=True):
 class Upstream(Base, table=True):
     """A source's account, shared by every process: what this month and this minute cost, and its circuit breaker.
 
+    `allowance` is what a month may cost, as whoever called last was told.
     The breaker is closed while `open_until` is null; when that is past, the next call is the one probe.
     """
 
@@ -111,6 +112,7 @@ class Upstream(Base, table=True):
     source: str = Field(primary_key=True)
     month: dt.date
     credits: int
+    allowance: int
     minute: dt.datetime = Field(sa_type=UtcDateTime)
     calls: int
     failures: int

@@ -55,6 +55,7 @@ class Ledger:
             account = budget.current(lock_account(session, self._source, now), now)
             if account.open_until is not None and now < account.open_until:
                 raise CircuitOpen
+            account.allowance = self._allowance.credits
             kept = budget.reserve(self._allowance, self._purpose, now.date())
             if account.credits + expected > self._allowance.credits - kept:
                 raise BudgetSpent

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, func, select, tuple_, update
+from sqlalchemy import RowMapping, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -17,6 +17,23 @@ from shared.jobs import at_rest, request_run
 
 KEPT = timedelta(days=90)
 A_PAGE = 100
+GAUGES = """
+select
+    (select count(*) from pricing.quarantine) as feed_quarantined,
+    (select count(*) from pricing.quarantine where last_seen_at > clock_timestamp() - interval '1 day')
+        as feed_quarantined_day,
+    (select count(*) from pricing.suspect_prices) as feed_suspect,
+    (select count(*) from pricing.feed_positions where failed_at is not null) as feed_failed,
+    (select count(*) from pricing.feed_positions as series where exists (
+        select from pricing.quarantine as wrong where wrong.last_seen_at >= series.failed_at
+            and wrong.dataset = series.dataset and wrong.frequency = series.frequency)) as feed_drifted,
+    (select coalesce(max(failures), 0) from pricing.upstreams) as upstream_failures,
+    (select count(*) from pricing.upstreams where open_until > clock_timestamp()) as upstream_open
+"""
+CREDITS = """
+select min(allowance - case when month = date_trunc('month', clock_timestamp() at time zone 'UTC')::date
+    then credits else 0 end) from pricing.upstreams
+"""
 NOT_RUN_YET: dict[str, Any] = {"started_at": None, "finished_at": None, "counts": {}, "error": None}
 
 
@@ -118,7 +135,19 @@ class FeedRepository:
 
 def lock_account(session: Session, source: str, now: datetime) -> Upstream:
     """A source's account, made where there is none, held until the transaction ends."""
-    start = Upstream(source=source, month=now.date(), credits=0, minute=now, calls=0, failures=0, open_until=None)
+    start = Upstream(
+        source=source, month=now.date(), credits=0, allowance=0, minute=now, calls=0, failures=0, open_until=None
+    )
     session.execute(insert(Upstream).values(start.model_dump()).on_conflict_do_nothing())
     held = select(Upstream).where(col(Upstream.source) == source).with_for_update()
     return session.scalars(held.execution_options(populate_existing=True)).one()
+
+
+def feed_gauges(session: Session) -> dict[str, float]:
+    """What was distrusted, which series failed and drifted, and how it stands with the sources; credits once called.
+
+    A series has drifted while its last answer failed and had something in it that went to quarantine.
+    """
+    found: dict[str, float] = dict(session.execute(text(GAUGES)).mappings().one())
+    left = session.execute(text(CREDITS)).scalar()
+    return found if left is None else {**found, "upstream_credits_left": left}

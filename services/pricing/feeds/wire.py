@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from services.pricing.feeds.entities import History, MarketCap, Rejected, Sample
@@ -20,7 +21,8 @@ RAW_DEPTH = 8
 DIGITS = 40
 DECIMALS = 60
 DECIMAL = re.compile(r"-?[0-9]{1,200}(\.[0-9]{1,200})?([eE][+-]?[0-9]{1,3})?")
-INTEGER = re.compile(r"-?[0-9]{1,18}")
+INTEGER_DIGITS = 18
+INTEGER = re.compile(rf"-?[0-9]{{1,{INTEGER_DIGITS}}}")
 PLAIN = re.compile(r"[0-9]{1,21}\.[0-9]{1,18}")  # what nearly every price looks like, within all limits
 
 
@@ -72,22 +74,19 @@ def history(answer: Any, page: Page) -> History:
     items = data_of(answer)
     if not isinstance(items, list):
         return History([], [_rejected(answer, "data is not an array")])
-    found: dict[datetime, Sample] = {}
-    torn: set[datetime] = set()
+    samples: list[Sample] = []
     rejected: list[Rejected] = []
     for item in items:
         try:
-            sample = _sample(item, page)
+            samples.append(_plain(item, page) or _sample(item, page))
         except _Refusal as refusal:
             rejected.append(_rejected(item, str(refusal)))
-            continue
-        at = sample.timestamp
-        if found.setdefault(at, sample) != sample:
-            torn.add(at)
-    if torn:
+    if not all(one.timestamp < other.timestamp for one, other in pairwise(samples)):
+        samples, torn = _ordered(samples)
         rejected += [_rejected(item, "two different values for one time") for item in items if _at(item, page) in torn]
-    end = moment_of(page.end)
-    return History([found[at] for at in sorted(found) if at < end and at not in torn], rejected)
+    if samples and samples[-1].timestamp == moment_of(page.end):
+        samples.pop()
+    return History(samples, rejected)
 
 
 def market_caps(items: Sequence[Any], *, wanted: Sequence[str], observed_at: datetime) -> list[MarketCap]:
@@ -118,6 +117,29 @@ def market_cap_history(slug: str, items: Sequence[Any], page: Page) -> list[Mark
         for time, caps in sorted(found.items())
         if len(caps) == 1 and time < page.end
     ]
+
+
+def _plain(item: Any, page: Page) -> Sample | None:
+    """The sample of an item that is as nearly all are, in few steps; None for any other, wrong or not."""
+    if not isinstance(item, dict):
+        return None
+    time, price = item.get("time"), item.get("priceUsd")
+    if not (isinstance(time, Number) and time.isdecimal() and len(time) <= INTEGER_DIGITS and isinstance(price, str)):
+        return None
+    at, supply = int(time), item.get("circulatingSupply")
+    if not page.start <= at <= page.end or at > page.latest or at % page.period or not PLAIN.fullmatch(price):
+        return None
+    if supply is not None and not (isinstance(supply, str) and PLAIN.fullmatch(supply)):
+        return None
+    value = Decimal(price)
+    return Sample(moment_of(at), value, (Decimal(supply) or None) if supply else None) if value else None
+
+
+def _ordered(samples: Sequence[Sample]) -> tuple[list[Sample], set[datetime]]:
+    """One sample a time, ascending, and the times of which there are different ones."""
+    found: dict[datetime, Sample] = {}
+    torn = {sample.timestamp for sample in samples if found.setdefault(sample.timestamp, sample) != sample}
+    return [found[at] for at in sorted(found) if at not in torn], torn
 
 
 def _sample(item: Any, page: Page) -> Sample:
@@ -163,8 +185,7 @@ def _why_not(time: int, page: Page) -> str:
 
 def _decimal(item: Any, key: str) -> Decimal:
     text = _field(item, key)
-    plain = isinstance(text, str) and PLAIN.fullmatch(text)
-    value = Decimal(text) if plain else _number(text, key)
+    value = _number(text, key)
     if value <= 0:
         raise _Refusal(f"{key} is not above zero")
     return value

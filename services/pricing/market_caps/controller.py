@@ -1,15 +1,19 @@
 """Market capitalisations over HTTP: pages of JSON, whole ranges of CSV."""
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from fastapi import APIRouter, Request, Response
 
 from services.pricing.market_caps.providers import MarketCaps, Readable
 from services.pricing.market_caps.schemas import MarketCapList, MarketCapOut
-from services.pricing.prices.policy import MEDIA_TYPES
+from services.pricing.prices.policy import MEDIA_TYPES, is_known
+from services.pricing.usage.providers import Counted
 from shared.pagination import cursors_of, link_next
 
 router = APIRouter(prefix="/v1/datasets", tags=["Market capitalisations"])
+KEPT = ("ETag", "Cache-Control", "Vary")
+USED_AS = "market-caps"
 COLUMNS = "date,market_cap_usd,observed_at,provenance"
 CSV = {
     "schema": {"type": "string"},
@@ -22,9 +26,12 @@ CSV = {
     summary="Read market capitalisations",
     operation_id="listMarketCaps",
     response_model=MarketCapList,
-    responses={200: {"content": {MEDIA_TYPES["csv"]: CSV}}},
+    responses={
+        200: {"content": {MEDIA_TYPES["csv"]: CSV}},
+        304: {"description": "Nothing has changed since the answer whose `ETag` the request's `If-None-Match` names."},
+    },
 )
-def list_market_caps(symbol: str, reading: Readable, caps: MarketCaps, request: Request) -> Response:
+def list_market_caps(symbol: str, reading: Readable, caps: MarketCaps, counter: Counted, request: Request) -> Response:
     """One value a day (20:00 UTC), oldest first, each with where it is from; needs any active grant on the dataset.
 
     CSV holds the whole range unless `limit` is given.
@@ -39,9 +46,17 @@ def list_market_caps(symbol: str, reading: Readable, caps: MarketCaps, request: 
     else:
         page = MarketCapList(dataset=symbol, source=caps.source(symbol), data=rows, next_cursor=cursor)
         response = Response(page.model_dump_json(), media_type=MEDIA_TYPES["json"])
-    response.headers["Vary"] = "Accept"
+    response.headers.update({"ETag": tag(response), "Cache-Control": "private, no-cache", "Vary": "Accept"})
+    if is_known(reading.known, response.headers["ETag"]):
+        return Response(status_code=304, headers={name: response.headers[name] for name in KEPT})
+    counter.add(symbol, USED_AS, len(rows))
     link_next(request, response, cursor)
     return response
+
+
+def tag(response: Response) -> str:
+    """The strong entity tag of what is short enough to be named by itself."""
+    return f'"{sha256(response.body).hexdigest()[:32]}"'
 
 
 def _table(symbol: str, rows: Iterable[MarketCapOut]) -> Response:

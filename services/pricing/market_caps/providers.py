@@ -29,6 +29,7 @@ class Reading:
     limit: int | None
     scope: str
     format: Format
+    known: str
 
 
 async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], request: Request) -> Reading:
@@ -44,7 +45,8 @@ async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], reque
     await access.dataset(symbol)
     await access.require_allowed(account, symbol)
     whole = format_ == "csv" and "limit" not in query.model_fields_set
-    return Reading(start, end, None if whole else query.limit, scope, format_)
+    known = request.headers.get("if-none-match", "")
+    return Reading(start, end, None if whole else query.limit, scope, format_, known)
 
 
 def _market_caps(session: Transaction) -> MarketCapService:

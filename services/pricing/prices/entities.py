@@ -52,6 +52,17 @@ class Price(Base, table=True):
     version: int
 
 
+class PriceGap(Base, table=True):
+    """Bars that are missing between others, in [start, end): kept with every load, so that nobody counts bars."""
+
+    __tablename__ = "price_gaps"
+
+    dataset: str = Field(primary_key=True)
+    frequency: str = Field(primary_key=True)
+    start: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    end: datetime = Field(sa_type=UtcDateTime)
+
+
 class PriceRevision(Base, table=True):
     """What a price was from `recorded_at` until another took its place, or it became final, at `superseded_at`.
 

@@ -10,12 +10,11 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from services.pricing.prices import statements
-from services.pricing.prices.entities import Price, PriceRevision, Series
+from services.pricing.prices.entities import Price, PriceGap, PriceRevision, Series
 from services.pricing.prices.schemas import Known, Sample, Text, Window
 
 STORED = {"1h": "1h", "1d": "1d", "1mo": "1d"}
 PERIODS = {"1h": "1 hour", "1d": "1 day", "1mo": "1 month"}
-UNITS = {"1h": "hour", "1d": "day", "1mo": "month"}
 LATEST_VERSION = 2**31 - 1
 
 
@@ -53,7 +52,7 @@ class PriceRepository:
 
     def clear(self, dataset: str, frequency: str) -> None:
         """Delete all prices of a series, and what they once were."""
-        for table in (Price, PriceRevision):
+        for table in (Price, PriceRevision, PriceGap):
             which = (col(table.dataset) == dataset, col(table.frequency) == frequency)
             self._session.execute(delete(table).where(*which))
 
@@ -67,7 +66,17 @@ class PriceRepository:
             "seen_at": seen_at,
             "version": version,
         }
-        return self._one(statements.MERGE, dataset, frequency, **batch)
+        counts = self._one(statements.MERGE, dataset, frequency, **batch)
+        if counts["inserted"]:
+            times = [sample.timestamp for sample in samples]
+            self._keep_gaps(dataset, frequency, first=min(times), last=max(times))
+        return counts
+
+    def _keep_gaps(self, dataset: str, frequency: str, *, first: datetime, last: datetime) -> None:
+        """Note anew what is missing between the bars around [first, last]."""
+        around = dict(self._one(statements.AROUND, dataset, frequency, first=first, last=last))
+        for statement in (statements.FORGET_GAPS, statements.KEEP_GAPS):
+            self._session.execute(text(statement), _parameters(dataset, frequency) | around)
 
     def last_final(self, dataset: str, frequency: str) -> datetime | None:
         """The start of the last bar that is final."""
@@ -101,8 +110,8 @@ class PriceRepository:
         return self._one(statement, window.dataset, window.frequency, **bounds, **known)
 
     def coverage(self, dataset: str, frequency: str) -> Mapping[str, Any]:
-        """`rows`, `first`, `last`, and the `starts` and `ends` of what is missing between them."""
-        return self._one(statements.GAPS, dataset, frequency, unit=UNITS[frequency])
+        """`first`, `last`, and the `starts` and `ends` of what is missing between them."""
+        return self._one(statements.GAPS[frequency], dataset, frequency)
 
     def _one(self, statement: str, dataset: str, frequency: str, **values: Any) -> Mapping[str, Any]:
         row = self._session.execute(text(statement), _parameters(dataset, frequency) | values).one()

@@ -100,13 +100,16 @@ class PriceService:
     def _covered(self, dataset: str, frequency: str) -> Coverage:
         series = self._prices.find_series(dataset, frequency)
         found = self._prices.coverage(dataset, frequency)
+        first, last = found["first"], found["last"]
         holes = zip(found["starts"] or (), found["ends"] or (), strict=True)
+        gaps = [Gap(start=a, end=b, missing=policy.bars_between(frequency, a, b)) for a, b in holes]
+        between = 1 + policy.bars_between(frequency, first, last) if first else 0
         return Coverage(
             frequency=frequency,
-            first=found["first"],
-            last=found["last"],
-            rows=found["rows"],
-            gaps=[Gap(start=a, end=b, missing=policy.bars_between(frequency, a, b)) for a, b in holes],
+            first=first,
+            last=last,
+            rows=between - sum(gap.missing for gap in gaps),
+            gaps=gaps,
             updated_at=series.updated_at if series else None,
             source=series.source if series else None,
         )

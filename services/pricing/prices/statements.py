@@ -103,19 +103,54 @@ MONTH_FIELDS = {
 }
 ENDS = {"csv": " || E'\\n', ''", "json": " || '}', ','"}
 
-GAPS = """
+# what lies between the bars around a batch, of which the holder of the series' row looks at nothing else
+AROUND = """
+    select coalesce(max(timestamp) filter (where timestamp < :first), :first) as low,
+        coalesce(min(timestamp) filter (where timestamp > :last), :last) as high
+    from (
+        (select timestamp from pricing.prices where dataset = :dataset and frequency = :frequency
+            and timestamp < :first order by timestamp desc limit 1)
+        union all
+        (select timestamp from pricing.prices where dataset = :dataset and frequency = :frequency
+            and timestamp > :last order by timestamp limit 1)
+    ) as neighbours
+"""
+FORGET_GAPS = """
+delete from pricing.price_gaps where dataset = :dataset and frequency = :frequency and start > :low and start < :high
+"""
+KEEP_GAPS = """
+insert into pricing.price_gaps (dataset, frequency, start, "end")
+select :dataset, :frequency, due, next
+from (
+    select timestamp + cast(:period as interval) as due, lead(timestamp) over (order by timestamp) as next
+    from pricing.prices where dataset = :dataset and frequency = :frequency
+        and timestamp >= :low and timestamp <= :high
+) as spaced
+where next > due
+"""
+KEPT_GAPS = """
+select
+    (select min(timestamp) from pricing.prices where dataset = :dataset and frequency = :frequency) as first,
+    (select max(timestamp) from pricing.prices where dataset = :dataset and frequency = :frequency) as last,
+    (select array_agg(start order by start) from pricing.price_gaps
+        where dataset = :dataset and frequency = :frequency) as starts,
+    (select array_agg("end" order by start) from pricing.price_gaps
+        where dataset = :dataset and frequency = :frequency) as ends
+"""
+MONTH_GAPS = """
 with points as (
-    select distinct date_trunc(:unit, timestamp, 'UTC') as timestamp from pricing.prices
+    select distinct date_trunc('month', timestamp, 'UTC') as timestamp from pricing.prices
     where dataset = :dataset and frequency = :frequency
 ), spaced as (
-    select timestamp, timestamp + cast(:period as interval) as due, lead(timestamp) over (order by timestamp) as next
+    select timestamp, timestamp + interval '1 month' as due, lead(timestamp) over (order by timestamp) as next
     from points
 )
-select count(*) as rows, min(timestamp) as first, max(timestamp) as last,
+select min(timestamp) as first, max(timestamp) as last,
     array_agg(due order by due) filter (where next > due) as starts,
     array_agg(next order by due) filter (where next > due) as ends
 from spaced
 """
+GAPS = {"1h": KEPT_GAPS, "1d": KEPT_GAPS, "1mo": MONTH_GAPS}
 
 
 def reading(frequency: str, text: Text, *, past: bool) -> str:

@@ -42,7 +42,7 @@ def test_the_shape_and_who_is_asked(service: Service) -> None:
             }
         ],
     }
-    assert entitlements.app.state.asked == [{"account": str(ACCOUNT), "dataset": "BTC"}]
+    assert entitlements.app.state.asked == [{"account": str(ACCOUNT), "dataset": "BTC", "offered": "1h"}]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 500])
@@ -95,3 +95,19 @@ def test_refusals(service: Service) -> None:
 def test_nothing_stored(service: Service) -> None:
     body = service.get("/v1/datasets/ETH/market-caps").json()
     assert (body["data"], body["source"], body["next_cursor"]) == ([], None, None)
+
+
+def test_asked_again_it_is_304_while_nothing_has_changed_for_who_may_read_now(service: Service) -> None:
+    answer, table = service.get(CAPS, limit=3), service.get(CAPS, format="csv")
+    tags = answer.headers["etag"], table.headers["etag"]
+    assert tags[0] != tags[1]
+    again = service.get(CAPS, limit=3, known=tags[0])
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tags[0])
+    assert service.get(CAPS, known=tags[0]).status_code == 200
+    with service.database.transaction() as session:
+        cap = {date(2025, 6, 9): DayCap(Decimal("1.5"), T0 - timedelta(hours=4))}
+        MarketCapService(session, DatabaseClock()).record("BTC", cap, provenance="observed")
+    changed = service.get(CAPS, format="csv", known=tags[1])
+    assert (changed.status_code, changed.headers["etag"] != tags[1]) == (200, True)
+    entitlements.app.state.refusal = entitlements.REFUSAL
+    assert service.get(CAPS, limit=3, known=tags[0]).status_code == 403

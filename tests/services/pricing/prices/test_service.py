@@ -2,8 +2,11 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -174,3 +177,19 @@ def test_a_whole_month_without_days_is_a_gap_of_months(prices: PriceService) -> 
     months = prices.coverage("BTC", ["1mo"])[0]
     assert (months.rows, months.first, months.last) == (3, T0.replace(day=1), T0.replace(month=10, day=1))
     assert [(gap.start.month, gap.end.month, gap.missing) for gap in months.gaps] == [(8, 10, 2)]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.sets(st.integers(0, 40), min_size=1, max_size=8), min_size=1, max_size=6))
+def test_gaps_are_those_between_the_bars_in_whatever_order_they_came(
+    prices: PriceService, batches: list[set[int]]
+) -> None:
+    prices.load("BTC", "1h", "coincap", bars(1), replace=True)
+    for batch in batches:
+        prices.load("BTC", "1h", "coincap", [Bar(T0 + n * HOUR, Decimal(1)) for n in batch])
+    held = sorted({0}.union(*batches))
+    (hours,) = prices.coverage("BTC", ["1h"])
+    assert (hours.first, hours.last, hours.rows) == (T0, T0 + held[-1] * HOUR, len(held))
+    assert [(gap.start, gap.end) for gap in hours.gaps] == [
+        (T0 + (one + 1) * HOUR, T0 + other * HOUR) for one, other in pairwise(held) if other > one + 1
+    ]

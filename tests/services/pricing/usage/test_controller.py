@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,6 +11,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from services.pricing.market_caps.schemas import DayCap
+from services.pricing.market_caps.service import MarketCapService
 from services.pricing.module import module
 from services.pricing.settings import PricingSettings
 from services.pricing.usage import providers
@@ -17,6 +20,7 @@ from services.pricing.usage.providers import write_down
 from services.pricing.usage.repository import UsageRepository
 from services.pricing.usage.uses import Uses
 from shared.application import create_app
+from shared.clock import DatabaseClock
 from shared.database import Database
 from tests.services.pricing import entitlements
 from tests.services.pricing.conftest import ACCOUNT, DAY, Service, bars
@@ -55,6 +59,17 @@ def test_every_bar_that_is_handed_out_is_counted(service: Service) -> None:
     ]
     assert {row["account_name"] for row in found} == {"test"}
     assert datetime.now(UTC) - datetime.fromisoformat(found[0]["last_read_at"]) < timedelta(minutes=1)
+
+
+def test_market_caps_are_counted_unless_they_were_known(service: Service) -> None:
+    with service.database.transaction() as session:
+        caps = {date(2025, 6, n): DayCap(Decimal("1.5"), NOW) for n in (1, 2, 3)}
+        MarketCapService(session, DatabaseClock()).record("BTC", caps, provenance="observed")
+    etag = service.get("/v1/datasets/BTC/market-caps", limit=2).headers["etag"]
+    service.get("/v1/datasets/BTC/market-caps", limit=2, known=etag)
+    service.get("/v1/datasets/BTC/market-caps", format="csv")
+    until(lambda: sum(row["rows"] for row in listed(service)) >= 5, "the usage")
+    assert [(row["frequency"], row["rows"]) for row in listed(service)] == [("market-caps", 5)]
 
 
 def listed(service: Service, account: str = "", dataset: str = "") -> list[dict[str, Any]]:
