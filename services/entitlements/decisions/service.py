@@ -18,12 +18,12 @@ from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem
 from services.entitlements.requests.errors import AlreadyDecided, RequestNotFound
+from services.entitlements.requests.events import outcome_of
 from services.entitlements.requests.policy import fates, is_undecided
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared import audit
 from shared.clock import Clock
 from shared.principal import Principal
-from shared.wire import instant_text
 
 
 class DecisionService:
@@ -72,9 +72,9 @@ class DecisionService:
             at = decision.pointer(verdict) if at is None else at
             term = term_of(verdict, now, asked_days=request.duration_days, asked_trial=request.trial, at=at)
             grant = self._grants.give(_grant(item, term, verdict, by, now), now)
-        why = {"reason": verdict.reason, "reason_code": verdict.reason_code, "note": decision.note}
-        self.close(item, grant, **why, by=by, now=now)
-        return _outcome(item.frequency, grant, verdict)
+        why = {"reason": verdict.reason, "reason_code": verdict.reason_code}
+        self.close(item, grant, **why, note=decision.note, by=by, now=now)
+        return outcome_of(item.frequency, "approved" if grant else "refused", grant, **why)
 
     def close(
         self,
@@ -137,17 +137,3 @@ def _grant(item: RequestItem, term: Term, verdict: ItemVerdict, by: Principal, n
     )
     grant.request_id, grant.reason = item.request_id, verdict.reason
     return grant
-
-
-def _outcome(frequency: str, grant: Grant | None, verdict: ItemVerdict) -> dict[str, Any]:
-    """What the Quant is told about one item."""
-    return {
-        "frequency": frequency,
-        "outcome": "approved" if grant else "refused",
-        "reason": verdict.reason,
-        "reason_code": verdict.reason_code,
-        "grant": str(grant.id) if grant else None,
-        "supersedes": str(grant.supersedes) if grant and grant.supersedes else None,
-        "starts_at": instant_text(grant.starts_at) if grant else None,
-        "ends_at": instant_text(grant.ends_at) if grant else None,
-    }

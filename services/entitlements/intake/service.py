@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import status_of, term_of
+from services.entitlements.grants.policy import OPEN, status_of, term_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import Terms
 from services.entitlements.grants.service import GrantService, new_grant
@@ -20,6 +20,7 @@ from services.entitlements.notifications.events import OPS, announce
 from services.entitlements.requests import policy
 from services.entitlements.requests.entities import AccessRequest, RequestItem
 from services.entitlements.requests.errors import Cooldown, NothingToRequest, TooManyOpen
+from services.entitlements.requests.events import outcome_of
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.schemas import NewRequest, RequestOut, Skipped
 from services.entitlements.requests.service import RequestService, check_offered
@@ -112,7 +113,7 @@ class IntakeService:
         undecided = self._requests.undecided(caller.account_id, new.dataset, new.frequencies)
         pending = {item.frequency: item for item in undecided if policy.is_undecided(item, now)}
         unclosed = self._standing.unclosed(caller.account_id, new.dataset)
-        held = {grant.frequency: grant for grant in unclosed if status_of(grant, now) != "ended"}
+        held = {grant.frequency: grant for grant in unclosed if status_of(grant, now) in OPEN}
         return [Cell(f, pending.get(f), held.get(f)) for f in new.frequencies]
 
     def _check_cooldown(self, new: NewRequest, frequencies: Sequence[str], caller: Principal, now: datetime) -> None:
@@ -162,7 +163,8 @@ class IntakeService:
             reason_code=trace.reason_code,
             grant_id=grant.id if grant else None,
         )
-        return _told(item.frequency, trace, grant)
+        why = {"reason": trace.reason, "reason_code": trace.reason_code}
+        return outcome_of(item.frequency, STATUS[trace.outcome], grant, **why)
 
     def _give(self, request: AccessRequest, item: RequestItem, trace: Trace, now: datetime) -> Grant:
         term = term_of(Terms(), now, asked_days=request.duration_days, asked_trial=request.trial)
@@ -226,17 +228,3 @@ def _rows(new: NewRequest, plan: Plan, caller: Principal, now: datetime) -> tupl
         RequestItem(id=new_id(), frequency=frequency, trace=trace.model_dump(mode="json"), **cell)
         for frequency, trace in plan.items.items()
     ]
-
-
-def _told(frequency: str, trace: Trace, grant: Grant | None) -> dict[str, Any]:
-    """What the account is told about one item, in the words of Ops' decisions."""
-    return {
-        "frequency": frequency,
-        "outcome": STATUS[trace.outcome],
-        "reason": trace.reason,
-        "reason_code": trace.reason_code,
-        "grant": str(grant.id) if grant else None,
-        "supersedes": str(grant.supersedes) if grant and grant.supersedes else None,
-        "starts_at": instant_text(grant.starts_at) if grant else None,
-        "ends_at": instant_text(grant.ends_at) if grant else None,
-    }

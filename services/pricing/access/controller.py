@@ -9,6 +9,13 @@ from fastapi.routing import APIRoute
 from shared.wire import instant_text
 
 HEADER = "Entitlement-Grace-Until"
+TOLD: dict[str, Any] = {
+    HEADER: {
+        "description": "Only while a renewal that was asked for in time is undecided and only its grace keeps your "
+        "access going: up to when it does at most. It ends at once where the renewal comes to nothing.",
+        "schema": {"type": "string", "format": "date-time"},
+    }
+}
 
 
 class GraceTold(APIRoute):

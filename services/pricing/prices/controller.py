@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from services.pricing.access.controller import GraceTold
+from services.pricing.access.controller import TOLD, GraceTold
 from services.pricing.access.providers import Offered
 from services.pricing.prices.encoder import COLUMNS, Encoder, about, open_encoder
 from services.pricing.prices.policy import MEDIA_TYPES, is_known, next_bar, tag
@@ -39,7 +39,7 @@ TABLES = {
     operation_id="listPrices",
     response_model=PriceList,
     responses={
-        200: {"content": TABLES},
+        200: {"content": TABLES, "headers": TOLD},
         304: {"description": "Nothing has changed since the answer whose `ETag` the request's `If-None-Match` names."},
     },
 )

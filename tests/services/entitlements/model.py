@@ -20,6 +20,7 @@ class Item:
     asked_at: datetime
     status: str = "pending"
     decided_at: datetime | None = None
+    by_rule: bool = False
 
     def at(self, now: datetime) -> tuple[str, datetime]:
         """Its status and since when."""
@@ -38,23 +39,44 @@ class Held:
     starts_at: datetime
     ends_at: datetime | None
     closed: tuple[str, datetime] | None = None
+    revokes_at: datetime | None = None
 
     def at(self, now: datetime) -> tuple[str, datetime]:
         """Its status and since when."""
         if self.closed is not None:
             return self.closed
-        if self.ends_at is not None and now >= self.ends_at:
-            return "ended", self.ends_at
+        ends = [(self.revokes_at, "revoked"), (self.ends_at, "ended")]
+        over = [(at, how) for at, how in ends if at is not None and now >= at]
+        if over:
+            return min(over, key=lambda end: end[0])[::-1]
         return ("scheduled", self.given_at) if now < self.starts_at else ("active", self.starts_at)
+
+    @property
+    def until(self) -> datetime | None:
+        """Up to when it gives access, as things stand."""
+        return min((at for at in (self.ends_at, self.revokes_at) if at is not None), default=None)
+
+    def may_be_renewed(self, now: datetime) -> bool:
+        """A trial at any time; else in the last fifth of the term, at least a day of it and at most 14."""
+        if self.trial or self.ends_at is None:
+            return self.trial
+        window = min(max((self.ends_at - self.starts_at) / 5, DAY), 14 * DAY)
+        return now >= max(self.starts_at, self.ends_at - window)
 
 
 @dataclass
 class Model:
-    """The requests, the grants of each cell, and the time."""
+    """The requests, the grants of each cell, the time, and since when the account is blocked, up to when."""
 
     now: datetime = T0
     requests: list[list[Item]] = field(default_factory=list)
     grants: dict[str, list[Held]] = field(default_factory=lambda: {"1h": [], "1d": []})
+    block: tuple[datetime, datetime | None] | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the account is blocked; a block with an end is over by itself."""
+        return self.block is not None and (self.block[1] is None or self.now < self.block[1])
 
     def status(self, request: int) -> dict[str, str]:
         """The items of a request."""
@@ -67,6 +89,8 @@ class Model:
 
     def state(self, frequency: str) -> str:
         """What a read is told: a running grant allows, else an undecided item, else the latest fact."""
+        if self.blocked:
+            return "blocked"
         last = [grant for grant in self.grants[frequency] if grant.at(self.now)[0] != "superseded"][-1:]
         items = [item for request in self.requests for item in request if item.frequency == frequency]
         facts = [(*grant.at(self.now)[::-1], grant.trial) for grant in last]
@@ -84,19 +108,22 @@ class Model:
         """Whether a cell has an undecided item."""
         return any(r.frequency == frequency and r.at(self.now)[0] in OPEN for q in self.requests for r in q)
 
-    def ask(self, frequencies: list[str], *, anyway: bool = False) -> str | None:
-        """Ask for what is neither held nor pending; `anyway` for a renewal."""
-        wanted = [f for f in frequencies if anyway or not self.held(f)]
-        if not anyway and any(self._cools(f) for f in wanted):
+    def ask(self, frequencies: list[str]) -> str | None:
+        """Ask for what is not pending, nor held but for what may be renewed; a rule refuses who is blocked."""
+        unasked = [f for f in frequencies if not self.pending(f)]
+        new = [f for f in unasked if (held := self.held(f)) is None or held.may_be_renewed(self.now)]
+        if any(self._cools(f) for f in new):
             return "cooldown"
-        new = [f for f in wanted if not self.pending(f)]
-        self.requests += [[Item(f, self.now) for f in new]] if new else []
+        fate = ("refused", self.now, True) if self.blocked else ("pending", None, False)
+        self.requests += [[Item(f, self.now, *fate) for f in new]] if new else []
         return None if new else "nothing-to-request"
 
     def _cools(self, frequency: str) -> bool:
         last = [item for request in self.requests for item in request if item.frequency == frequency][-1:]
         given = [grant.given_at for grant in self.grants[frequency] if grant.at(self.now)[0] != "superseded"][-1:]
-        refused = [item.decided_at for item in last if item.status == "refused" and item.decided_at]
+        refused = [
+            item.decided_at for item in last if item.status == "refused" and item.decided_at and not item.by_rule
+        ]
         return any(at + REAPPLY_AFTER > self.now and not any(g >= at for g in given) for at in refused)
 
     def undecided(self, request: int, frequencies: list[str] | None = None) -> list[Item] | None:
@@ -117,6 +144,8 @@ class Model:
 
     def give(self, frequency: str, *, days: int, trial: bool, wait: int = 0, renews: bool = False) -> str | None:
         """Put a grant into a cell, closing what stands there."""
+        if self.blocked:
+            return "account-blocked"
         new = Held(trial, self.now, self.now + wait * DAY, self.now + timedelta(days=wait + days))
         old = self.held(frequency)
         if old is not None and old.at(self.now)[0] == "active":
@@ -135,12 +164,31 @@ class Model:
                 item.status, item.decided_at = "approved", self.now
         return None
 
-    def revoke(self, grant: Held) -> str | None:
-        """End a grant; again changes nothing."""
+    def end(self, grant: Held, how: str) -> str | None:
+        """End a grant at once; again changes nothing."""
         status = grant.at(self.now)[0]
         if status in ("active", "scheduled"):
-            grant.closed = "revoked", self.now
-        return None if status in ("active", "scheduled", "revoked") else "grant-closed"
+            grant.closed = how, self.now
+        return None if status in ("active", "scheduled", how) else "grant-closed"
+
+    def schedule(self, grant: Held, at: datetime | None) -> str | None:
+        """Have a grant revoked later, or not any more."""
+        status = grant.at(self.now)[0]
+        if status in ("active", "scheduled"):
+            grant.revokes_at = at
+        return None if status in ("active", "scheduled") or (at and status == "revoked") else "grant-closed"
+
+    def extend(self, frequency: str, grant: Held, days: int) -> str | None:
+        """Put one that ends later in the place of an open grant."""
+        if grant.at(self.now)[0] not in ("active", "scheduled"):
+            return "grant-closed"
+        if self.blocked:
+            return "account-blocked"
+        starts_at = max(grant.starts_at, self.now)
+        ends_at = None if grant.ends_at is None else max(grant.ends_at, starts_at + days * DAY)
+        grant.closed = "superseded", self.now
+        self.grants[frequency].append(Held(grant.trial, self.now, starts_at, ends_at))
+        return None
 
     def move(self, request: int, start: tuple[str, ...], end: str, refusal: str) -> str | None:
         """Have the items in these states go on to another, at once."""

@@ -25,12 +25,13 @@ from sqlalchemy.orm import Session
 
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery
 from services.entitlements.requests.schemas import RequestsQuery
+from services.entitlements.standing.schemas import Ruling
 from shared.database import Database
 from shared.errors import Problem
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, QUANT, SetClock
-from tests.services.entitlements.model import LAPSES_AFTER, OPEN, Model
+from tests.services.entitlements.model import LAPSES_AFTER, OPEN, Held, Model
 
 PROOF = os.environ.get("TICKGATE_PROOF") == "1"
 FORM = settings(
@@ -49,6 +50,7 @@ TERMS: dict[str, Any] = {
     "trial": st.booleans(),
     "wait": st.sampled_from([0, 0, 0, 1, 3]),
 }
+GIVEN = precondition(lambda self: any(self.model.grants.values()))
 
 
 class Machine(RuleBasedStateMachine):
@@ -98,13 +100,12 @@ class Machine(RuleBasedStateMachine):
         if request is not None:
             self.ids.append(request.id)
 
-    @rule(frequency=ONE)
-    def ask_for_renewal(self, frequency: str) -> None:
-        """The Quant asks for what is held."""
-        if self.model.held(frequency) and not self.model.pending(frequency):
-            self.sweep()
-            self.model.ask([frequency], anyway=True)
-            self.ids.append(self.desk.ask_anyway(frequency))
+    @rule(frequency=ONE, days=st.sampled_from([1, 2, 14]))
+    def renew(self, frequency: str, days: int) -> None:
+        """The Quant asks for one frequency, held or not, and Ops approves it right after."""
+        self.ask([frequency])
+        self.agree()
+        self.approve(1, frequency, days, trial=False, wait=0)
 
     @rule(back=BACK, frequency=ONE, **TERMS)
     def approve(self, back: int, frequency: str, days: int, trial: bool, wait: int) -> None:
@@ -153,15 +154,64 @@ class Machine(RuleBasedStateMachine):
         meant = self.model.move(number, OPEN, "withdrawn", "nothing-to-withdraw")
         self._same(meant, lambda: self.desk.withdraw(self.ids[number]))
 
-    @precondition(lambda self: any(self.model.grants.values()))
+    def _pick(self, pick: int) -> tuple[GrantOut, Held]:
+        """A grant, whatever became of it, mostly one of the latest."""
+        grants = self._grants()[-6:]
+        grant = grants[pick % len(grants)]
+        earlier = [g for g in self._grants() if g.frequency == grant.frequency and g.id < grant.id]
+        return grant, self.model.grants[grant.frequency][len(earlier)]
+
+    @GIVEN
     @rule(pick=ANY)
     def revoke(self, pick: int) -> None:
-        """Ops ends a grant, whatever became of it before."""
-        grants = self._grants()
-        grant = grants[pick % len(grants)]
-        earlier = [g for g in grants if g.frequency == grant.frequency and g.id < grant.id]
-        meant = self.model.revoke(self.model.grants[grant.frequency][len(earlier)])
-        self._same(meant, lambda: self.desk.revoke(grant.id))
+        """Ops ends a grant."""
+        grant, held = self._pick(pick)
+        self._same(self.model.end(held, "revoked"), lambda: self.desk.revoke(grant.id))
+
+    @GIVEN
+    @rule(pick=ANY)
+    def relinquish(self, pick: int) -> None:
+        """The Quant gives a grant back."""
+        grant, held = self._pick(pick)
+        self._same(self.model.end(held, "relinquished"), lambda: self.desk.closings.relinquish(grant.id, QUANT))
+
+    @GIVEN
+    @rule(pick=ANY, days=st.sampled_from([1, 3]))
+    def schedule(self, pick: int, days: int) -> None:
+        """Ops has a grant end later."""
+        grant, held = self._pick(pick)
+        at = self.clock.at + days * DAY
+        self._same(self.model.schedule(held, at), lambda: self.desk.revoke(grant.id, at=at))
+
+    @GIVEN
+    @rule(pick=ANY)
+    def keep(self, pick: int) -> None:
+        """Ops has it end no earlier, after all."""
+        grant, held = self._pick(pick)
+        self._same(self.model.schedule(held, None), lambda: self.desk.closings.keep(grant.id, OPS))
+
+    @GIVEN
+    @rule(pick=ANY, days=st.sampled_from([1, 14]))
+    def extend(self, pick: int, days: int) -> None:
+        """Ops has it end later."""
+        grant, held = self._pick(pick)
+        meant = self.model.extend(grant.frequency, held, days)
+        self._same(meant, lambda: self.desk.extend(grant.id, duration_days=days))
+
+    @rule(days=st.sampled_from([None, 1, 1]))
+    def block(self, days: int | None) -> None:
+        """Ops blocks the account, for a day or until unblocked."""
+        until = None if days is None else self.clock.at + days * DAY
+        self.model.block = self.clock.at, until
+        self._same(None, lambda: self.desk.block(until=until))
+
+    @precondition(lambda self: self.model.block is not None)
+    @rule()
+    def unblock(self) -> None:
+        """Ops ends the block, if it has not ended by itself."""
+        self.model.block = None
+        why = Ruling(reason="Paid")
+        self._same(None, lambda: self.desk.standings.unblock(self.desk.account(), why, OPS))
 
     @rule()
     def sweep(self) -> None:
@@ -172,7 +222,8 @@ class Machine(RuleBasedStateMachine):
     def wait(self, pick: int, shift: timedelta) -> None:
         """Time passes: to some end or beginning, or to just before it."""
         grants = [grant for cell in self.model.grants.values() for grant in cell]
-        edges = [edge for grant in grants for edge in (grant.starts_at, grant.ends_at) if edge is not None]
+        ends = [(grant.starts_at, grant.ends_at, grant.revokes_at) for grant in grants]
+        edges = [edge for edge in (*sum(ends, ()), *(self.model.block or ())) if edge is not None]
         edges += [item.asked_at + LAPSES_AFTER for request in self.model.requests for item in request]
         edges += [self.clock.at + hours * DAY / 24 for hours in (1, 24, 100)]
         ahead = sorted(edge + shift for edge in edges if edge + shift > self.clock.at)
@@ -186,7 +237,7 @@ class Machine(RuleBasedStateMachine):
             told, held = self.desk.may(frequency), self.model.held(frequency)
             assert (frequency, told.state) == (frequency, self.model.state(frequency))
             if told.allowed and held is not None:
-                assert told.until == held.ends_at
+                assert told.until == held.until
         found = self.desk.requests.page(RequestsQuery(), QUANT, after=None, limit=999)
         statuses = {request.id: {item.frequency: item.status for item in request.items} for request in found}
         assert statuses == {id_: self.model.status(number) for number, id_ in enumerate(self.ids)}

@@ -144,3 +144,28 @@ def test_a_quant_sees_only_what_was_their_own(desk: Desk, clock: SetClock) -> No
     desk.give("1d", to=OTHER)
     query = GrantsQuery(as_of=clock.at)
     assert [grant.account for grant in desk.grants.page(query, QUANT, after=None, limit=5)] == [QUANT.account]
+
+
+def test_a_block_shows_as_of_its_time_and_no_other(desk: Desk, clock: SetClock) -> None:
+    start = clock.at
+    [grant] = desk.give("1d")
+    clock.at = start + DAY
+    desk.block(until=start + 2 * DAY)
+    clock.at = start + 3 * DAY
+    desk.block()
+    clock.at = start + 4 * DAY
+    desk.standings.unblock(desk.account(), Ruling(reason="Paid"), OPS)
+    clock.at = start + 9 * DAY
+    good = {DAY - MS: True, DAY: False, 2 * DAY - MS: False, 2 * DAY: True, 3 * DAY: False, 4 * DAY: True}
+    for after, allowed in good.items():
+        found = desk.grants.page(GrantsQuery(as_of=start + after), QUANT, after=None, limit=5)
+        assert (after, [given.id for given in found]) == (after, [grant.id] if allowed else [])
+
+
+def test_a_retirement_undone_after_its_day_revives_nothing(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d")
+    desk.retirements.follow(Retiring(symbol="BTC", retired={"1d": clock.at + DAY}))
+    clock.at += 2 * DAY
+    desk.retirements.follow(Retiring(symbol="BTC", retired={}))
+    assert not desk.may().allowed
+    assert desk.grants.page(GrantsQuery(as_of=clock.at), QUANT, after=None, limit=5) == []

@@ -304,3 +304,12 @@ def test_a_preview_names_the_rule_and_writes_nothing(desk: Desk) -> None:
     assert desk.preview("1mo", "1h").skipped == []
     assert desk.preview("1mo", "1h", trial=True).skipped[0].why == "already-granted"
     assert desk.counts() == before
+
+
+def test_what_was_revoked_at_a_time_set_before_may_be_asked_for_at_once(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d")
+    desk.revoke(grant.id, at=T0 + DAY)
+    clock.at += DAY
+    assert desk.may().state == "revoked"
+    [item] = desk.ask("1d").items
+    assert (item.frequency, item.status) == ("1d", "pending")

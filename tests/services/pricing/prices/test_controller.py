@@ -261,6 +261,12 @@ def test_a_read_in_grace_says_up_to_when(service: Service, format_: str) -> None
     assert answer.headers["entitlement-grace-until"] == "2026-05-17T12:00:00Z"
 
 
+def test_the_document_says_what_tells_of_a_grace(service: Service) -> None:
+    document = service.get("/openapi.json", role="ops").json()
+    answer = document["paths"]["/v1/datasets/{symbol}/prices"]["get"]["responses"]["200"]
+    assert answer["headers"]["Entitlement-Grace-Until"]["schema"]["format"] == "date-time"
+
+
 def test_a_cursor_does_not_outlive_access(service: Service) -> None:
     service.load("BTC", "1h", bars(5))
     following = service.get(PRICES, frequency="1h", limit=2).links["next"]["url"]
