@@ -19,7 +19,9 @@ from shared.database import UtcDateTime
 from shared.principal import Principal
 from shared.wire import Instant, Output, Query
 
-Name = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,100}$")]
+UUID_TEXT = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# an id, a process or a thing there is one of, a symbol, a short id: what actors and subjects are named by
+Name = Annotated[str, StringConstraints(pattern=rf"^({UUID_TEXT}|[a-z]{{1,40}}|[A-Z0-9]{{1,12}}|[0-9A-Za-z]{{10}})$")]
 Number = Annotated[int, Field(ge=0, lt=2**63)]
 
 

@@ -22,8 +22,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 
 def _filled(anyone: httpx.Client) -> bool:
-    answers = [anyone.get(f"/v1/datasets/{symbol}/coverage").json() for symbol in ("BTC", "ETH")]
-    return all(series["rows"] > 0 for answer in answers for series in answer["data"])
+    answers = [anyone.get(f"/v1/datasets/{symbol}/coverage") for symbol in ("BTC", "ETH")]
+    return all(answer.is_success and all(s["rows"] > 0 for s in answer.json()["data"]) for answer in answers)
 
 
 @pytest.fixture

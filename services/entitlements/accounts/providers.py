@@ -25,12 +25,12 @@ Source = Annotated[AccountSource, Depends(_source)]
 Accounts = Annotated[AccountService, Depends(_accounts)]
 
 
-# asked before the transaction is opened: no connection waits for a neighbour
-async def _existing(id: UUID, source: Source) -> AccountOut:  # noqa: A002
+async def existing(id: UUID, source: Source) -> AccountOut:  # noqa: A002
+    """The account as the gateway knows it; asked before the transaction is opened: no connection waits for it."""
     account = await source.find(id)
     if account is None:
         raise AccountNotFound
     return account
 
 
-Existing = Annotated[AccountOut, Depends(_existing)]
+Existing = Annotated[AccountOut, Depends(existing)]
