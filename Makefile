@@ -51,13 +51,13 @@ bench: install  ## what the speed of our own is beside the least there is; bench
 compose-test: install  ## the containers, for real, where a Docker engine answers
 	$(BIN)/python -m pytest tests/compose -m compose -rs
 
-check: install  ## format, lint, types, imports, tests with coverage
+check: install  ## format, lint, types, imports, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) $(TOGETHER) --cov --cov-report= tests
-	$(PYTEST) $(ALONE) --cov --cov-append --cov-report=term:skip-covered tests
+	$(PYTEST) $(TOGETHER) tests
+	$(PYTEST) $(ALONE) tests
 
 format: install
 	$(BIN)/ruff format .

@@ -5,6 +5,8 @@ from pathlib import Path
 
 PROOF = os.environ.get("TICKGATE_PROOF", "") in ("1", "long")
 LONG = os.environ.get("TICKGATE_PROOF") == "long"
+BOTH = ("composed", "apart")
+HOMES = BOTH if PROOF else ("apart",)  # every day the seven behaviours run in both, the rest as containers do
 FIGURES = os.environ.get("TICKGATE_FIGURES", "")
 
 

@@ -128,7 +128,7 @@ def test_killed_below_a_closed_folder_it_leaves_no_process_behind(tmp_path: Path
         assert len(left_of(home)) > 5
         up.process.kill()
         up.process.wait()
-        assert within(5, lambda: not left_of(home)), left_of(home)
+        assert within(15, lambda: not left_of(home)), left_of(home)
     finally:
         up.end()
         remove_outside(home)

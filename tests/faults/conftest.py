@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import cloned
 from tests.faults.sides import Between, Sides, running_sides
+from tests.proof import HOMES
 from tests.world import World, running_world
 
 
@@ -16,7 +17,7 @@ def hostile_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="package", params=["apart", "composed"])
+@pytest.fixture(scope="package", params=HOMES)
 def sides(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Sides]:
     """Two gateways, each with its services, in either home."""
     with cloned() as stores, running_sides(stores, tmp_path_factory.mktemp("sides"), home=request.param) as sides:

@@ -21,12 +21,12 @@ from shared.ids import new_id
 from shared.outbox import Event
 from shared.streams import MOST
 from tests.conftest import cloned
-from tests.proof import figure
+from tests.proof import HOMES, figure
 from tests.services.entitlements.fakes import T0
 from tests.world import World, running_world, until
 
 PATH = "/v1/notifications/stream"
-HOMES = {"composed": ("announcer", "scheduler"), "apart": ("announcer", "scheduler", "relay", "worker")}
+WITHOUT = {"composed": ("announcer", "scheduler"), "apart": ("announcer", "scheduler", "relay", "worker")}
 SOON = 5.0
 
 
@@ -34,7 +34,7 @@ SOON = 5.0
 def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """A platform of this module's own, without what no stream needs: the last test stops it."""
     home, folder = request.param, tmp_path_factory.mktemp("world")
-    with cloned() as stores, running_world(stores, folder, home=home, without=HOMES[home]) as world:
+    with cloned() as stores, running_world(stores, folder, home=home, without=WITHOUT[home]) as world:
         yield world
 
 

@@ -6,12 +6,13 @@ import httpx
 import pytest
 
 from tests.conftest import cloned
+from tests.proof import HOMES
 from tests.world import World, running_world, until
 
 
-@pytest.fixture(scope="module", params=["composed", "apart"])
+@pytest.fixture(scope="module", params=HOMES)
 def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
-    """A running platform with its sample history loaded, in either home."""
+    """A running platform with its sample history loaded, in the home that was asked for."""
     with (
         cloned() as stores,
         running_world(stores, tmp_path_factory.mktemp("world"), home=request.param) as world,

@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 
+from tests.proof import BOTH
 from tests.world import until
+
+pytestmark = pytest.mark.parametrize("world", BOTH, indirect=True, scope="module")
 
 REQUESTS = "/v1/access-requests"
 

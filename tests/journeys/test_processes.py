@@ -9,13 +9,14 @@ import httpx
 import pytest
 
 from tests.conftest import cloned
+from tests.proof import HOMES
 from tests.world import World, running_world, until
 
 ID = "one-request-from-the-door-to-the-inbox"
 GRACE = 15.0
 
 
-@pytest.fixture(scope="module", params=["composed", "apart"])
+@pytest.fixture(scope="module", params=HOMES)
 def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """A platform of this module's own, as its processes are stopped at the end."""
     with cloned() as stores, running_world(stores, tmp_path_factory.mktemp("world"), home=request.param) as world:

@@ -16,7 +16,6 @@ from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.schemas import RequestsQuery
 from services.entitlements.requests.service import RequestService
 from shared.clock import DatabaseClock
-from shared.coherence.owner import is_settling
 from shared.database import Database
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
@@ -72,13 +71,6 @@ def test_the_oldest_come_first_and_never_more_than_wanted(desk: Desk, clock: Set
     assert desk.requests.write_due_lapses(later, 1) == 1
     assert [told["data"]["request"] for told in desk.told("access.lapsed")] == [str(first.id)]
     assert [desk.requests.write_due_lapses(later, 1) for _ in range(2)] == [1, 0]
-
-
-def test_a_renewal_that_lapsed_is_waited_out(desk: Desk, clock: SetClock) -> None:
-    desk.give("1d", duration_days=30)
-    desk.ask_anyway("1d")
-    desk.requests.write_due_lapses(clock.at + 15 * DAY, 9)
-    assert is_settling(desk.session)
 
 
 def three_days_late(database: Database) -> list[UUID]:

@@ -74,6 +74,8 @@ def test_only_the_owner_withdraws_and_only_what_was_asked_for(desk: Desk) -> Non
 def test_a_renewal_that_comes_to_nothing_is_waited_out_and_nothing_else_is(desk: Desk) -> None:
     desk.withdraw(desk.ask("1h").id)
     assert not is_settling(desk.session)
-    desk.give("1d", duration_days=30)
-    desk.withdraw(desk.ask_anyway("1d"))
+    desk.give("1d", duration_days=1, grace_days=3)
+    renewal = desk.ask("1d").id
+    assert not is_settling(desk.session)
+    desk.withdraw(renewal)
     assert is_settling(desk.session)
