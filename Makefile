@@ -11,6 +11,9 @@ TOGETHER := -n auto --dist loadscope --no-loadscope-reorder -m "not compose and 
 ALONE := -m undisturbed
 OR_NOTHING := || test $$? -eq 5
 
+# processes start by the hundred in tests: what they run is compiled once
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo run test proof bench compose-test check format lock clean
 
 install: $(INSTALLED)

@@ -10,7 +10,6 @@ from typing import Any, cast
 import httpx
 import psycopg
 import pytest
-import redis
 
 from shared.outbox import LEASE
 from tests.conftest import cloned
@@ -107,48 +106,3 @@ def test_a_process_killed_before_the_decision_and_started_after_it_tells_once(
     _restart(world, name)
     _await_recovery(world, request)
     assert sorted(_told(world, request)) == sorted([("ops", "access.requested"), (_account(quant), "access.decided")])
-
-
-def test_a_redis_emptied_while_the_worker_is_dead_loses_nothing(
-    world: World, ops: httpx.Client, quant: httpx.Client
-) -> None:
-    request = _ask(quant)
-    until(lambda: _told(world, request) and _all_done(world), "Ops' notification")
-    _kill(world, "worker")
-    _refuse(ops, request)
-    until(lambda: _outbox(world).get("sent") == 1, "the hand-over")
-    with closing(redis.Redis.from_url(world.env["TICKGATE_REDIS_URL"])) as client:
-        assert client.dbsize() > 0
-        client.flushdb()  # all that this platform has in it; the server's other databases are other tests'
-        assert client.dbsize() == 0
-    _restart(world, "worker")
-    _await_recovery(world, request)
-    assert sorted(_told(world, request)) == sorted([("ops", "access.requested"), (_account(quant), "access.decided")])
-
-
-def test_thirty_decisions_while_worker_and_relay_are_killed_again_and_again_are_told_once_each(
-    world: World, ops: httpx.Client, admin: httpx.Client
-) -> None:
-    requests = {}
-    for number in range(30):
-        made = admin.post("/v1/api-keys", json={"name": f"Killed {number}", "role": "quant"}).json()
-        key = {"X-API-Key": made["key"]}
-        with httpx.Client(base_url=world.platform.url, headers=key, timeout=20) as quant:
-            requests[made["account"]] = _ask(quant)
-    ids = list(requests.values())
-    for turn in range(6):
-        name = ("worker", "relay")[turn % 2]
-        world.platform.await_ready(name)
-        for request in ids[turn * 5 : turn * 5 + 3]:
-            _refuse(ops, request)
-        _kill(world, name)
-        for request in ids[turn * 5 + 3 : turn * 5 + 5]:
-            _refuse(ops, request)
-        world.platform.start(name)
-    world.platform.await_ready("relay")
-    world.platform.await_ready("worker")
-    ready = time.monotonic()
-    until(lambda: len(_told(world, *ids)) >= 60 and _all_done(world), "sixty notifications")
-    assert time.monotonic() - ready < RECOVERY
-    decisions = [(account, "access.decided") for account in requests]
-    assert sorted(_told(world, *ids)) == sorted([*decisions, *[("ops", "access.requested")] * 30])
