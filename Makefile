@@ -14,7 +14,7 @@ OR_NOTHING := || test $$? -eq 5
 # processes start by the hundred in tests: what they run is compiled once
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo run test proof bench compose-test check format lock clean
+.PHONY: install demo run test coverage proof bench compose-test check format lock clean
 
 install: $(INSTALLED)
 
@@ -47,6 +47,9 @@ proof: install  ## the tests in their long forms; PROOF=long makes the longest o
 	TICKGATE_PROOF=$(PROOF) TICKGATE_FIGURES=$(CURDIR)/proof.txt $(PYTEST) $(TESTS)
 	@cat proof.txt
 	@echo "Keep the figures that are new in bench/PROOF.md."
+
+coverage: install  ## the suite, and which lines of ours it does not run
+	$(PYTEST) $(TOGETHER) --cov --cov-report=term-missing:skip-covered $(TESTS)
 
 bench: install  ## what the speed of our own is beside the least there is; bench/README.md says how to read it
 	$(BIN)/python -m bench.ingest

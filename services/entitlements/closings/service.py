@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.errors import GrantClosed, GrantNotFound, SelfDecision
-from services.entitlements.grants.policy import OPEN, Status, closed_at, shortens, status_of, until
+from services.entitlements.grants.errors import GrantNotFound, SelfDecision
+from services.entitlements.grants.policy import require_open, shortens, until
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, Revocation, as_json
 from services.entitlements.grants.service import GrantService
@@ -33,7 +33,7 @@ class ClosingService:
         """End a grant for good, now or later; a revoked one is given back as it is, any other closed is GrantClosed."""
         found = self._lock(grant)
         now = self._clock.now(self._session)
-        if _require_open(found, now, unless="revoked") == "revoked":
+        if require_open(found, now, unless="revoked") == "revoked":
             self._grants.see_closed()
         elif why.effective_at is None:
             self.end(found, "revoked", why, by, now)
@@ -48,7 +48,7 @@ class ClosingService:
         found = self._lock(grant)
         if found.account == by.account:
             raise SelfDecision
-        _require_open(found, self._clock.now(self._session))
+        require_open(found, self._clock.now(self._session))
         if found.revokes_at is not None:
             found.revokes_at = found.closed_by = found.close_note = found.close_reason_code = None
             self._grants.move_end(found)
@@ -63,7 +63,7 @@ class ClosingService:
         if found.account != by.account:
             raise GrantNotFound
         now = self._clock.now(self._session)
-        if _require_open(found, now, unless="relinquished") == "relinquished":
+        if require_open(found, now, unless="relinquished") == "relinquished":
             self._grants.see_closed()
         else:
             found.closed_by, found.close_note, found.close_reason_code = by.account, None, None
@@ -106,11 +106,3 @@ class ClosingService:
         told = as_json(self._readers.describe([grant], by)[0])
         told |= {"reason_code": grant.close_reason_code, "effective_at": instant_text(at)}
         announce(self._session, "grant.revoked", to=grant.account, data=told)
-
-
-def _require_open(grant: Grant, now: datetime, *, unless: Status | None = None) -> Status:
-    """The grant's status, which is open or `unless`; raises GrantClosed."""
-    status = status_of(grant, now)
-    if status not in (*OPEN, unless):
-        raise GrantClosed(grant_status=status, closed_at=instant_text(closed_at(grant, now)))
-    return status

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.errors import GrantClosed
 from services.entitlements.grants.schemas import Terms
 from shared.errors import invalid
+from shared.wire import instant_text
 
 Status = Literal["scheduled", "active", "ended", "revoked", "superseded", "relinquished", "retired"]
 OPEN: tuple[Status, ...] = ("scheduled", "active")
@@ -40,6 +42,14 @@ def status_of(grant: Grant, now: datetime) -> Status:
     if end is not None and now >= end[0]:
         return end[1]
     return "scheduled" if now < grant.starts_at else "active"
+
+
+def require_open(grant: Grant, now: datetime, *, unless: Status | None = None) -> Status:
+    """The grant's status, which is open or `unless`; raises GrantClosed."""
+    status = status_of(grant, now)
+    if status not in (*OPEN, unless):
+        raise GrantClosed(grant_status=status, closed_at=instant_text(closed_at(grant, now)))
+    return status
 
 
 def until(grant: Grant, now: datetime) -> datetime | None:

@@ -10,8 +10,8 @@ from services.entitlements.accounts.policy import check_standing
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.errors import GrantClosed, GrantNotFound, SelfDecision
-from services.entitlements.grants.policy import OPEN, closed_at, later, status_of, term_of
+from services.entitlements.grants.errors import GrantNotFound, SelfDecision
+from services.entitlements.grants.policy import later, require_open, shortens, term_of, until
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, as_json
 from services.entitlements.grants.service import GrantService, new_grant
@@ -44,6 +44,8 @@ class RenewalService:
         old, now = self._lock_open(grant)
         check_standing(account, now)
         new = self._successor(old, wanted, by, now)
+        if shortens(until(old, now), until(new, now)):  # a grace may have been answered to last longer
+            self._grants.raise_change(old)
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)
         self._announce(new, by)
@@ -55,9 +57,7 @@ class RenewalService:
         if old is None:
             raise GrantNotFound
         now = self._clock.now(self._session)
-        status = status_of(old, now)
-        if status not in OPEN:
-            raise GrantClosed(grant_status=status, closed_at=instant_text(closed_at(old, now)))
+        require_open(old, now)
         return old, now
 
     def _successor(self, old: Grant, wanted: Extension, by: Principal, now: datetime) -> Grant:

@@ -34,10 +34,11 @@ class RetirementService:
     def follow(self, dataset: Retiring) -> None:
         """Bring a dataset's items and grants in line with its retirements; a retirement that was undone, too."""
         now = self._clock.now(self._session)
-        for frequency, at in sorted(dataset.retired.items()):
-            if at <= now:
-                for item in self._requests.lock_offered(dataset.symbol, frequency):
-                    self._refuse(item, now)
+        retired = sorted(dataset.retired.items())
+        for frequency in [frequency for frequency, at in retired if at <= now]:
+            for item in self._requests.lock_offered(dataset.symbol, frequency):
+                self._refuse(item, now)
+        for frequency, at in retired:  # after all items: in the order in which deciding holds them
             for grant in self._grants.lock_offered(dataset.symbol, frequency):
                 self._end(grant, at, now)
         for grant in self._grants.lock_retiring(dataset.symbol):

@@ -20,7 +20,7 @@ class UsageOut(Output):
     """What an account has read of a cell in the last 30 days."""
 
     account: UUID
-    account_name: str = Field(examples=["Ada's desk"])
+    account_name: str = Field(examples=["Research desk"])
     dataset: str = Field(examples=["BTC"])
     frequency: str = Field(examples=["1h"])
     rows: int = Field(description="Bars handed out, today included.", examples=[72_000])

@@ -120,6 +120,19 @@ def test_a_grace_cut_short_is_over_at_once_and_spent(desk: Desk, clock: SetClock
     assert [told["data"]["closed_at"] for told in desk.told("grant.ended")] == ["2026-05-15T12:00:00Z"]
 
 
+@pytest.mark.parametrize(("days", "waited_out"), [(1, True), (5, False)])
+def test_an_extension_that_ends_before_the_grace_is_waited_out(
+    desk: Desk, clock: SetClock, days: int, waited_out: bool
+) -> None:
+    grant = graced(desk, clock)
+    clock.at = T0 + 11 * DAY
+    assert desk.may().until == T0 + 13 * DAY
+    desk.session.info.clear()
+    desk.extend(grant.id, duration_days=days)
+    assert is_settling(desk.session) is waited_out
+    assert desk.may().until == T0 + (11 + days) * DAY
+
+
 def test_a_grace_is_used_once(desk: Desk, clock: SetClock) -> None:
     grant = graced(desk, clock)
     desk.grants._grants.end_grace(grant.account, "BTC", "1d", clock.at)
