@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import GrantNotFound, SelfDecision
-from services.entitlements.grants.policy import require_open, shortens, until
+from services.entitlements.grants.policy import longest, require_open, shortens
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, Revocation, as_json
 from services.entitlements.grants.service import GrantService
@@ -83,11 +83,11 @@ class ClosingService:
     def _schedule(self, grant: Grant, why: Revocation, at: datetime, by: Principal, now: datetime) -> None:
         if at <= now:
             raise invalid("body", "/effective_at", "an instant to come")
-        remembered = until(grant, now)
+        told = longest(grant)
         grant.closed_by, grant.close_note, grant.close_reason_code = by.account, why.reason, why.reason_code
         grant.revokes_at = at
         self._grants.move_end(grant)
-        if shortens(remembered, until(grant, now)):
+        if shortens(told, longest(grant)):
             self._grants.raise_change(grant)
         self._record("grant.revocation-scheduled", grant, by, effective_at=instant_text(at))
         self._tell(grant, at, by)

@@ -18,7 +18,7 @@ from services.entitlements.announcements.policy import announcements_of
 from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.database import feed
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import end_of, grace_of
+from services.entitlements.grants.policy import end_of, grace_of, longest
 from services.entitlements.grants.schemas import GrantsQuery
 from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
 from shared.coherence.stamp import Stamp, name_of
@@ -125,8 +125,7 @@ class GrantRepository:
     def move_end(self, grant: Grant) -> None:
         """Write what was changed about its end, and have that announced when it comes now."""
         self._session.flush()
-        end = end_of(grant)
-        self._announcements.move_end(grant.id, None if end is None else end[0])
+        self._announcements.move_end(grant.id, longest(grant))
 
     def raise_change(self, grant: Grant) -> None:
         """The cell's answer could become no, or end earlier; so could that about its dataset as a whole."""

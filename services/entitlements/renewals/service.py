@@ -11,7 +11,7 @@ from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import GrantNotFound, SelfDecision
-from services.entitlements.grants.policy import later, require_open, shortens, term_of, until
+from services.entitlements.grants.policy import later, longest, require_open, shortens, term_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, as_json
 from services.entitlements.grants.service import GrantService, new_grant
@@ -44,7 +44,7 @@ class RenewalService:
         old, now = self._lock_open(grant)
         check_standing(account, now)
         new = self._successor(old, wanted, by, now)
-        if shortens(until(old, now), until(new, now)):  # a grace may have been answered to last longer
+        if shortens(longest(old), longest(new)):  # a grace may have been answered to last longer
             self._grants.raise_change(old)
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)

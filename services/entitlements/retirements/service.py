@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import shortens, until
+from services.entitlements.grants.policy import longest, shortens
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import RequestItem
@@ -50,11 +50,11 @@ class RetirementService:
         """Have the grant end at `at`, or at once where that is past, and say so the first time."""
         if self._grants.write_end(grant, now) or grant.retires_at == at:
             return
-        remembered, grant.retires_at = until(grant, now), at
+        told, grant.retires_at = longest(grant), at
         if at <= now:
             self._grants.close(grant, "retired", at=max(at, grant.created_at))
         self._grants.move_end(grant)
-        if shortens(remembered, until(grant, now)):
+        if shortens(told, longest(grant)):
             self._grants.raise_change(grant)
         cell = {"dataset": grant.dataset, "frequency": grant.frequency, "retired_at": instant_text(at)}
         audit.record(self._session, audit_events, actor=SELF, action="grant.retired", subject=grant.id, data=cell)

@@ -1,5 +1,6 @@
 """Extending: no gap, never shorter, and the grace while a renewal is undecided."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from services.entitlements.accounts.errors import AccountBlocked
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import GrantClosed, SelfDecision
+from services.entitlements.retirements.schemas import Retiring
 from shared.coherence.owner import is_settling
 from shared.errors import InvalidInput
 from tests.services.entitlements.desk import Desk
@@ -131,6 +133,28 @@ def test_an_extension_that_ends_before_the_grace_is_waited_out(
     desk.extend(grant.id, duration_days=days)
     assert is_settling(desk.session) is waited_out
     assert desk.may().until == T0 + (11 + days) * DAY
+
+
+END = T0 + 11 * DAY
+SHORTENED = {
+    "revoked": lambda desk, grant: desk.revoke(grant.id, at=END),
+    "extended": lambda desk, grant: desk.extend(grant.id, ends_at=END),
+    "given": lambda desk, grant: desk.give("1d", ends_at=END),  # noqa: ARG005 - as the others
+    "retired": lambda desk, grant: desk.retirements.follow(Retiring(symbol=grant.dataset, retired={"1d": END})),
+}
+
+
+@pytest.mark.parametrize("shorten", SHORTENED.values(), ids=SHORTENED)
+def test_what_cuts_a_grace_is_waited_out_also_if_decided_before_it_began(
+    desk: Desk, clock: SetClock, shorten: Callable[[Desk, Grant], object]
+) -> None:
+    grant = graced(desk, clock)
+    clock.at = T0 + 10 * DAY - MS  # by the commit it may have begun, and been answered with
+    desk.session.info.clear()
+    shorten(desk, grant)
+    assert is_settling(desk.session)
+    clock.at = T0 + 10 * DAY
+    assert desk.may().until == END
 
 
 def test_a_grace_is_used_once(desk: Desk, clock: SetClock) -> None:
