@@ -30,8 +30,14 @@ class ClosingService:
         self._readers = GrantService(session, clock)
 
     def revoke(self, grant: UUID, why: Revocation, by: Principal) -> GrantOut:
-        """End a grant for good, now or later; a revoked one is given back as it is, any other closed is GrantClosed."""
+        """End a grant for good, now or later; a revoked one is given back as it is.
+
+        Raises GrantNotFound, GrantClosed, or SelfDecision: to move a revocation is to put it off. What is one's own is
+        given back.
+        """
         found = self._lock(grant)
+        if found.account == by.account:
+            raise SelfDecision
         now = self._clock.now(self._session)
         if require_open(found, now, unless="revoked") == "revoked":
             self._grants.see_closed()
