@@ -59,3 +59,20 @@ def test_a_retirement_that_was_undone_or_moved_is_followed(desk: Desk, clock: Se
     clock.at += 3 * DAY
     assert desk.may().until == grant.ends_at
     assert len(desk.told("dataset.retired")) == 2
+
+
+def test_the_end_of_what_was_extended_meanwhile_is_told_on_the_day(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", duration_days=10)
+    follow(desk, f1d=T0 + 2 * DAY)
+    extended = desk.extend(grant.id, duration_days=300)
+    follow(desk, f1d=T0 + 2 * DAY)
+    clock.at = T0 + 2 * DAY - MS
+    desk.announce()
+    assert (desk.may().until, desk.told("grant.ended")) == (T0 + 2 * DAY, [])
+    clock.at += MS
+    follow(desk, f1d=T0 + 2 * DAY)
+    for _ in range(2):
+        desk.announce()
+    [told] = desk.told("grant.ended")
+    assert (told["data"]["id"], told["data"]["status"]) == (str(extended.id), "retired")
+    assert told["data"]["closed_at"] == "2026-05-06T12:00:00Z"
