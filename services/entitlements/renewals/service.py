@@ -49,7 +49,7 @@ class RenewalService:
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)
         self._grants.move_end(new)  # a retirement to come ends it before its term does
-        self._announce(new, by)
+        self._announce(new, by, now)
         return self._readers.describe([new], by)[0]
 
     def _lock_open(self, grant: UUID) -> tuple[Grant, datetime]:
@@ -76,7 +76,7 @@ class RenewalService:
         new.reason = wanted.reason or old.reason
         return new
 
-    def _announce(self, grant: Grant, by: Principal) -> None:
+    def _announce(self, grant: Grant, by: Principal, now: datetime) -> None:
         data = {
             "account": str(grant.account),
             "dataset": grant.dataset,
@@ -85,5 +85,6 @@ class RenewalService:
             "ends_at": instant_text(grant.ends_at),
         }
         audit.record(self._session, audit_events, actor=by, action="grant.extended", subject=grant.id, data=data)
-        told = as_json(self._readers.describe([grant], by)[0])
-        announce(self._session, "grant.started", to=grant.account, data={"dataset": grant.dataset, "grants": [told]})
+        if grant.starts_at <= now:  # else it is told of, with its new end, when it begins
+            told = {"dataset": grant.dataset, "grants": [as_json(self._readers.describe([grant], by)[0])]}
+            announce(self._session, "grant.started", to=grant.account, data=told)

@@ -88,6 +88,19 @@ def test_what_has_not_begun_keeps_its_start(desk: Desk) -> None:
     assert (new.status, new.starts_at, new.ends_at) == ("scheduled", T0 + DAY, T0 + 6 * DAY)
 
 
+def test_that_it_started_is_told_once_it_has(desk: Desk, clock: SetClock) -> None:
+    [old] = desk.give("1d", starts_at=T0 + DAY, duration_days=1)
+    new = desk.extend(old.id, duration_days=5)
+    desk.announce()
+    assert desk.told("grant.started") == []
+    clock.at += DAY
+    desk.announce()
+    [told] = desk.told("grant.started")
+    assert [(g["id"], g["ends_at"]) for g in told["data"]["grants"]] == [(str(new.id), "2026-05-10T12:00:00Z")]
+    newer = desk.extend(new.id, duration_days=30)
+    assert [g["id"] for g in desk.told("grant.started")[1]["data"]["grants"]] == [str(newer.id)]
+
+
 def graced(desk: Desk, clock: SetClock, *, days: int = 3) -> Grant:
     """A grant of ten days whose renewal is undecided on its last day, as asking for it writes."""
     [given] = desk.give("1d", duration_days=10, grace_days=days)
