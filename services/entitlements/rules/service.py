@@ -14,7 +14,7 @@ from services.entitlements.database import audit_events
 from services.entitlements.grants.policy import STANDARD_DAYS, TRIAL_DAYS
 from services.entitlements.rules.entities import RuleVersion
 from services.entitlements.rules.errors import RulesChanged, RulesVersionNotFound
-from services.entitlements.rules.policy import AnyRule, answer, rule_of
+from services.entitlements.rules.policy import AnyRule, Unreadable, answer, rule_of
 from services.entitlements.rules.repository import RuleRepository
 from services.entitlements.rules.schemas import Facts, NewRules, RulesOut, Trace, VersionOut
 from shared import audit
@@ -92,7 +92,13 @@ class RuleService:
         authors = self._accounts.find_all(v.author for v in (found, *history) if v.author)
         names = {id_: account.name for id_, account in authors.items()}
         told = [_describe(v, names) for v in history]
-        return RulesOut.model_validate({**_describe(found, names).model_dump(), "rules": found.rules, "history": told})
+        read = [(stored, rule_of(stored)) for stored in found.rules]
+        return RulesOut(
+            **_describe(found, names).model_dump(),
+            rules=[rule for _, rule in read if not isinstance(rule, Unreadable)],
+            unreadable=[stored for stored, rule in read if isinstance(rule, Unreadable)],
+            history=told,
+        )
 
     def replace(self, new: NewRules, by: Principal) -> RulesOut:
         """Put rules in the place of those that `new` names; raises RulesChanged. What is pending stays pending."""
