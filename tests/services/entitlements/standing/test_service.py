@@ -112,3 +112,17 @@ def test_what_a_block_stops_it_stops_whatever_the_rules_say(desk: Desk, standing
     [item] = desk.ask("1d").items
     assert (item.status, item.outcome_by, item.reason_code) == ("refused", "rule", f"account-{standing}")
     assert (seen.outcome, seen.rule, seen.reason) == ("refused", f"account-{standing}", item.reason)
+
+
+def test_what_closing_withdrew_is_recorded_for_each_request_and_ops_is_told(desk: Desk) -> None:
+    first, second = desk.ask("1mo", "1d"), desk.ask("1h")
+    desk.refuse(second.id)
+    third = desk.ask("1d", dataset="ETH")
+    desk.standings.close(desk.account(), WHY, OPS)
+    withdrawn = [(row.subject, row.actor, row.data["frequencies"]) for row in desk.audited("access.withdrawn")]
+    assert withdrawn == [
+        (str(first.id), str(OPS.account), ["1d", "1mo"]),
+        (str(third.id), str(OPS.account), ["1d"]),
+    ]
+    told = [(t["recipient"], t["data"]["request"], t["data"]["account_name"]) for t in desk.told("access.withdrawn")]
+    assert told == [("ops", str(first.id), "Ada"), ("ops", str(third.id), "Ada")]
