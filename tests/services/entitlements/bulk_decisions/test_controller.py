@@ -2,6 +2,9 @@
 
 from uuid import uuid4
 
+import psycopg
+
+from tests.conftest import Stores
 from tests.services.entitlements.conftest import Http
 from tests.services.entitlements.fakes import person
 from tests.services.entitlements.refusals import pointers, refusal
@@ -32,3 +35,18 @@ def test_bad_input_is_pointed_at(http: Http) -> None:
     one = {"request": str(uuid4()), "frequency": "1d", "outcome": "maybe"}
     assert pointers(http("POST", "/v1/decisions", json={"decisions": [one]})) == ["/decisions/0/outcome"]
     assert refusal(http("POST", "/v1/decisions", by=None, json={"decisions": [one]})) == (401, "unauthenticated")
+
+
+def test_a_repeat_decides_what_the_database_was_too_busy_for(http: Http, module_stores: Stores) -> None:
+    asked = [
+        http("POST", "/v1/access-requests", by=person(), json={"dataset": "BTC", "frequencies": ["1d"]}).json()["id"]
+        for _ in range(2)
+    ]
+    body = {"decisions": [{"request": request, "frequency": "1d", "outcome": "approve"} for request in asked]}
+    with psycopg.connect(module_stores.database_url) as somebody:
+        somebody.execute("select from entitlements.request_items where request_id = %s for update", asked[:1])
+        first = http("POST", "/v1/decisions", json=body, key="bulk")
+    again, replayed = (http("POST", "/v1/decisions", json=body, key="bulk") for _ in range(2))
+    assert [result["status"] for result in first.json()["data"]] == [503, 200]
+    assert [result["status"] for result in again.json()["data"]] == [200, 409]
+    assert (replayed.headers["Idempotency-Replayed"], replayed.json()) == ("true", again.json())
