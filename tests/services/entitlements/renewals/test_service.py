@@ -148,6 +148,35 @@ def test_an_extension_that_ends_before_the_grace_is_waited_out(
     assert desk.may().until == T0 + (11 + days) * DAY
 
 
+@pytest.mark.parametrize("act", ["refuse", "withdraw"])
+def test_a_renewal_asked_for_keeps_access_going_until_it_is_refused_or_withdrawn(
+    desk: Desk, clock: SetClock, act: str
+) -> None:
+    [given] = desk.give("1d", duration_days=10, grace_days=3)
+    clock.at = T0 + 9 * DAY
+    request = desk.ask("1d")
+    clock.at = T0 + 11 * DAY
+    assert (desk.may().allowed, desk.may().grace_until) == (True, T0 + 13 * DAY)
+    desk.session.info.clear()
+    getattr(desk, act)(request.id)
+    assert is_settling(desk.session)
+    assert not desk.may().allowed
+    closed = desk.grants.find(given.id, OPS)
+    assert (closed.status, closed.closed_at) == ("ended", clock.at)
+
+
+def test_a_renewal_asked_for_keeps_access_going_until_it_lapses(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", duration_days=10, grace_days=30)
+    clock.at = T0 + 9 * DAY
+    request = desk.ask("1d")
+    clock.at = request.lapse_at - MS
+    assert (desk.may().allowed, desk.may().grace_until) == (True, request.lapse_at)
+    clock.at += MS
+    assert not desk.may().allowed
+    desk.requests.write_due_lapses(clock.at, 10)
+    assert not desk.may().allowed
+
+
 END = T0 + 11 * DAY
 SHORTENED = {
     "revoked": lambda desk, grant: desk.revoke(grant.id, at=END),
