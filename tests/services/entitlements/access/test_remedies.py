@@ -1,6 +1,6 @@
 """Every refusal's remedy, sent as it stands, changes the state; there is none where only waiting helps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 
 from services.entitlements.access.schemas import AccessQuery
 from services.entitlements.requests.errors import Cooldown
+from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.standing.schemas import Ruling
 from shared.wire import instant_text
 from tests.services.entitlements.desk import Desk
@@ -152,10 +153,10 @@ NOT_HELPED = [
 ]
 
 
-def told(desk: Desk, frequency: str | None) -> tuple[str, Any]:
+def told(desk: Desk, frequency: str | None, offered: Sequence[str] = ("1h", "1d", "1mo")) -> tuple[str, Any]:
     """The code and the remedy."""
     query = AccessQuery.model_validate(
-        {"account": QUANT.account_id, "dataset": "BTC", "frequency": frequency, "offered": "1h"}
+        {"account": QUANT.account_id, "dataset": "BTC", "frequency": frequency, "offered": offered}
     )
     refusal = desk.access.may(query).refusal
     assert refusal is not None
@@ -192,6 +193,25 @@ def test_a_remedy_sent_as_it_stands_changes_the_state(
 def test_where_only_waiting_helps_there_is_no_remedy(desk: Desk, clock: SetClock, code: str, step: Step) -> None:
     step(desk, clock)
     assert told(desk, "1d") == (code, None)
+
+
+def test_a_question_about_a_dataset_is_helped_by_what_is_offered_and_can_be_asked_for(
+    desk: Desk, clock: SetClock
+) -> None:
+    def asking(frequency: str) -> dict[str, Any]:
+        body = {"dataset": "BTC", "frequencies": [frequency]}
+        return {"method": "POST", "href": "/v1/access-requests", "body": body}
+
+    desk.give("1h")
+    desk.retirements.follow(Retiring(symbol="BTC", retired={"1h": clock.at}))
+    clock.at += MINUTE
+    assert told(desk, None, ["1d", "1mo"]) == ("ended", asking("1d"))
+    assert told(desk, None, []) == ("ended", None)
+    desk.refuse(desk.ask("1d").id)
+    assert told(desk, None, ["1d", "1mo"]) == ("refused", asking("1mo"))
+    assert told(desk, None, ["1d"]) == ("refused", None)
+    clock.at += DAY
+    assert told(desk, None, ["1d", "1mo"]) == ("refused", asking("1d"))
 
 
 REFUSED = [
