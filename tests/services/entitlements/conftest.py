@@ -57,6 +57,19 @@ class Http:
         headers |= {} if key is None else {"Idempotency-Key": key}
         return self._runner.run(self._client.request(method, path, headers=headers, **how))
 
+    def at_once(self, path: str, bodies: dict[str, Any], *, by: Principal = OPS) -> list[httpx.Response]:
+        """Bodies that are posted at the same time, each under its `Idempotency-Key`."""
+        token = Signer(self._private_key, issuer="gateway").token(by, "entitlements")
+
+        async def post() -> list[httpx.Response]:
+            calls = [
+                self._client.post(path, json=body, headers={HEADER: token, "Idempotency-Key": key})
+                for key, body in bodies.items()
+            ]
+            return await asyncio.gather(*calls)
+
+        return self._runner.run(post())
+
     def close(self) -> None:
         """Leave."""
         self._runner.run(self._client.aclose())
