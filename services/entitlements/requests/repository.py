@@ -130,16 +130,24 @@ class RequestRepository:
             (col(AccessRequest.account), eq, account),
             (col(AccessRequest.account), eq, query.account),
             (col(AccessRequest.dataset), eq, query.dataset),
-            (_status(now), eq, query.status),
             (col(AccessRequest.id), gt, after),
         ]
         conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
+        conditions += [_is(query.status, now)] if query.status else []
         page = select(AccessRequest).where(*conditions).order_by(col(AccessRequest.id)).limit(limit)
         return self._session.scalars(page).all()
 
 
 def _is_undecided() -> ColumnElement[bool]:
     return col(RequestItem.status).in_(UNDECIDED)
+
+
+def _is(status: str, now: datetime) -> ColumnElement[bool]:
+    """Whether a request is of this status; those that wait are found by what is undecided, however much was decided."""
+    if status != "pending":
+        return _status(now) == status
+    open_ = select(col(RequestItem.request_id)).where(_is_undecided(), col(RequestItem.lapse_at) > now)
+    return col(AccessRequest.id).in_(open_)
 
 
 def _status(now: datetime) -> ColumnElement[str]:
