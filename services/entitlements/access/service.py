@@ -30,6 +30,7 @@ DETAILS = {
     "blocked": "Your account is blocked; `reason` says why. Ask the vendor.",
     "relinquished": "You gave this access back; ask again if you need it.",
 }
+NOT_BEFORE = "You were refused since: not before `reapply_after`."
 FOREVER = datetime.max.replace(tzinfo=UTC)
 ON_ITS_WAY = (*UNDECIDED, "scheduled")
 
@@ -103,7 +104,13 @@ def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], to_ask
         "reapply_after": instant_text(access.reapply_after),
         "remedy": _remedy(access, query, to_ask),
     }
-    return Refusal(code=access.state, detail=DETAILS[access.state], members=members)
+    return Refusal(code=access.state, detail=_detail(access), members=members)
+
+
+def _detail(access: Access) -> str:
+    """The state in words; one that calls for asking anew says when a refusal stands in the way of that."""
+    told = access.reapply_after is None or access.state in ("refused", "blocked")
+    return DETAILS[access.state] if told else f"{DETAILS[access.state]} {NOT_BEFORE}"
 
 
 def _remedy(access: Access, query: AccessQuery, to_ask: str | None) -> dict[str, Any] | None:

@@ -232,6 +232,7 @@ def test_when_a_refused_cell_may_be_asked_for_again_is_told_and_true(desk: Desk,
     assert refusal is not None
     assert cell.reapply_after is not None
     assert refusal.members["reapply_after"] == instant_text(cell.reapply_after)
+    assert "`reapply_after`" in refusal.detail
     clock.at = cell.reapply_after - MS
     with pytest.raises(Cooldown):
         desk.ask("1d")
