@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from cli.embedded.account import Account, EmbeddedServerError, server_account
-from cli.embedded.children import Child, free_port, is_running, serving
+from cli.embedded.children import Child, free_port, is_running, serving, stop_together
 from tests.cli.embedded.conftest import within
 
 PARENT = """
@@ -76,6 +77,15 @@ def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path, watcher: bool
     assert within(20, lambda: "ready" in child.tail())
     child.stop(timeout=0.3)
     assert child.returncode == -signal.SIGKILL
+
+
+def test_several_that_ignore_the_signal_take_no_longer_than_one(tmp_path: Path) -> None:
+    children = [Child.spawn(["sh", "-c", STUBBORN], log=tmp_path / str(number)) for number in range(4)]
+    assert within(20, lambda: all("ready" in child.tail() for child in children))
+    asked = time.monotonic()
+    stop_together(children, timeout=1)
+    assert time.monotonic() - asked < 2
+    assert [child.returncode for child in children] == [-signal.SIGKILL] * 4
 
 
 def test_a_watcher_reports_how_the_command_ended() -> None:
