@@ -101,15 +101,7 @@ class Child:
 
     def stop(self, stop_signal: signal.Signals = signal.SIGTERM, *, timeout: float = 10.0) -> None:
         """Ask it to end by `stop_signal`; after `timeout` seconds, or when we are interrupted, kill its group."""
-        if not self.running:
-            return
-        self.process.send_signal(stop_signal)
-        try:
-            self.wait(timeout)
-        finally:
-            if self.running:
-                os.killpg(self.pid, signal.SIGKILL)
-                self.process.wait()
+        stop_together([self], stop_signal, timeout=timeout)
 
     def tail(self, lines: int = 20) -> str:
         """The last lines it logged since this start."""
@@ -118,6 +110,24 @@ class Child:
         with self.log.open("rb") as file:
             file.seek(self.log_start)
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def stop_together(
+    children: Sequence[Child], stop_signal: signal.Signals = signal.SIGTERM, *, timeout: float = 10.0
+) -> None:
+    """Ask all that still run to end by `stop_signal`, then wait; those that take too long are killed, as in `stop`."""
+    children = [child for child in children if child.running]
+    deadline = time.monotonic() + timeout
+    for child in children:
+        child.process.send_signal(stop_signal)
+    try:
+        for child in children:
+            child.wait(max(deadline - time.monotonic(), 0))
+    finally:
+        for child in children:
+            if child.running:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.process.wait()
 
 
 @contextmanager

@@ -1,13 +1,18 @@
-"""Things that happen at once: the same act in many threads, and waiting until one of them waits for a lock."""
+"""Things that happen at once: the same act in many threads, waiting until one waits for a lock, and an item unheld."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+from sqlmodel import col
 
+from services.entitlements.requests.entities import RequestItem
+from services.entitlements.requests.repository import RequestRepository
 from shared.database import Database
 
 T = TypeVar("T")
@@ -40,3 +45,22 @@ def _somebody_waits(database: Database) -> bool:
     with database.transaction() as session:  # a new one each time: the server shows a transaction one snapshot
         waiting: int = session.execute(BLOCKED).scalar_one()
     return waiting > 0
+
+
+class Unguarded(RequestRepository):
+    """Reads an item without holding it, and writes its outcome whatever it is by then."""
+
+    def __init__(self, session: Session, all_have_read: Barrier) -> None:
+        super().__init__(session)
+        self._all_have_read = all_have_read
+
+    def lock_items(self, request: UUID) -> Sequence[RequestItem]:
+        """Read, and wait until all others have read."""
+        items = self.items([request])
+        self._all_have_read.wait(5)
+        return items
+
+    def decide(self, item: UUID, **outcome: Any) -> bool:
+        """Overwrite."""
+        self._session.execute(update(RequestItem).where(col(RequestItem.id) == item).values(**outcome))
+        return True

@@ -4,7 +4,7 @@ The full form, 200 requests, runs with TICKGATE_PROOF=1.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from threading import Barrier, Thread
 from typing import Any
@@ -13,22 +13,19 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
-from sqlmodel import col
 
 from services.entitlements.accounts.entities import Account
 from services.entitlements.accounts.errors import AccountBlocked
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.decisions.service import DecisionService
-from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.errors import AlreadyDecided
-from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.schemas import OpsRequestOut
 from shared.clock import Clock
 from shared.database import Database
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Decisions, Desk
 from tests.services.entitlements.fakes import person
-from tests.services.entitlements.race import at_once, wait_for_a_waiter
+from tests.services.entitlements.race import Unguarded, at_once, wait_for_a_waiter
 
 DECIDERS = [person("ops", f"Decider {number}") for number in range(16)]
 REQUESTS = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 40
@@ -71,25 +68,6 @@ def test_w1_sixteen_deciders_make_one_decision_of_each_request(database: Databas
         assert desk.counts()["grants"] == len(approved)
         for rows in (desk.audited("access.decided"), desk.told("access.decided")):
             assert len(rows) == REQUESTS
-
-
-class Unguarded(RequestRepository):
-    """Reads an item without holding it, and writes its outcome whatever it is by then."""
-
-    def __init__(self, session: Session, all_have_read: Barrier) -> None:
-        super().__init__(session)
-        self._all_have_read = all_have_read
-
-    def lock_items(self, request: UUID) -> Sequence[RequestItem]:
-        """Read, and wait until all others have read."""
-        items = self.items([request])
-        self._all_have_read.wait(5)
-        return items
-
-    def decide(self, item: UUID, **outcome: Any) -> bool:
-        """Overwrite."""
-        self._session.execute(update(RequestItem).where(col(RequestItem.id) == item).values(**outcome))
-        return True
 
 
 class Careless(DecisionService):

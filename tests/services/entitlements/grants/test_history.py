@@ -8,7 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
+from services.entitlements.grants.entities import Grant
+from services.entitlements.grants.repository import in_force
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
 from services.entitlements.requests.schemas import RequestsQuery
 from services.entitlements.retirements.schemas import Retiring
@@ -21,6 +25,7 @@ from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, SetClo
 CELLS = ("1h", "1d", "1mo")
 HISTORIES = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 5
 STEPS = 40
+Allowed = dict[str, UUID | None]
 
 
 class History:
@@ -106,7 +111,7 @@ class History:
         query = GrantsQuery(account=self.who.account, as_of=as_of)
         return self.desk.grants.page(query, OPS, after=None, limit=500)
 
-    def enforced(self) -> dict[str, UUID | None]:
+    def enforced(self) -> Allowed:
         """What may be read now, by which grant; the coverage says the same."""
         answers = {cell: self.desk.may(cell, who=self.who) for cell in CELLS}
         told = {cell.frequency: cell for cell in self.desk.cells(who=self.who)}
@@ -115,18 +120,49 @@ class History:
         return {cell: answer.grant for cell, answer in answers.items() if answer.allowed}
 
 
+def play(history: History) -> dict[datetime, Allowed]:
+    """Live a history; what was enforced at each of its instants."""
+    then: dict[datetime, Allowed] = {}
+    for _ in range(STEPS):
+        history.step()
+        then[history.clock.at] = history.enforced()
+    return then
+
+
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_as_of_any_past_instant_the_grants_are_those_that_were_enforced(seed: int, desk: Desk, clock: SetClock) -> None:
     history = History(desk, clock, seed)
-    then: dict[datetime, dict[str, UUID | None]] = {}
-    for _ in range(STEPS):
-        history.step()
-        then[clock.at] = history.enforced()
-
+    then = play(history)
     assert any(then.values())
     assert len({str(allowed) for allowed in then.values()}) > 3
     for at, allowed in then.items():
         assert {grant.frequency: grant.id for grant in history.grants(as_of=at)} == allowed
+
+
+def by_term(history: History, at: datetime) -> Allowed:
+    """Whoever forgets what ended grants before their term."""
+    running = [g for g in history.grants() if g.starts_at <= at and (g.ends_at is None or at < g.ends_at)]
+    return {grant.frequency: grant.id for grant in running}
+
+
+def by_now(history: History, at: datetime) -> Allowed:
+    """Whoever takes the grants that are open now for those of then."""
+    return {g.frequency: g.id for g in history.grants() if g.closed_at is None and g.starts_at <= at}
+
+
+def whatever_the_standing(history: History, at: datetime) -> Allowed:
+    """Whoever forgets that an account was blocked."""
+    found = history.desk.session.scalars(select(Grant).where(col(Grant.account) == history.who.account, *in_force(at)))
+    return {grant.frequency: grant.id for grant in found}
+
+
+@pytest.mark.parametrize("careless", [by_term, by_now, whatever_the_standing])
+def test_a_careless_as_of_differs_from_what_was_enforced(
+    careless: Callable[[History, datetime], Allowed], desk: Desk, clock: SetClock
+) -> None:
+    history = History(desk, clock, seed=0)
+    then = play(history)
+    assert {at for at, allowed in then.items() if careless(history, at) != allowed}
 
 
 def test_a_decision_is_named_by_who_took_it(desk: Desk, clock: SetClock) -> None:
