@@ -48,7 +48,8 @@ def test_who_asked_is_told_what_became_of_each_request_and_of_the_rest_that_it_s
     assert [t["request"] for t in told] == [str(first.id), str(second.id)]
     decided = [(d["frequency"], d["outcome"], d["grant"], d["reason"]) for t in told for d in t["decisions"]]
     assert decided == [(g.frequency, "approved", str(g.id), "Signed") for g in (hour, month, day)]
-    assert [row.subject for row in desk.audited("access.decided")] == [str(first.id), str(second.id)]
+    assert {row.subject for row in desk.audited("access.decided")} == {str(first.id), str(second.id)}
+    assert len(desk.audited("access.decided")) == 2
     assert desk.told("grant.started") == []
 
 
