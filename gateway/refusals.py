@@ -472,7 +472,7 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     ),
     "giveGrants": (OWN, CELL_HELD, BLOCKED, NAMED_ACCOUNT, NAMED_DATASET, NAMED_FREQUENCY),
     "getGrant": (GRANT,),
-    "revokeGrant": (GRANT, GRANT_CLOSED),
+    "revokeGrant": (OWN, GRANT, GRANT_CLOSED),
     "keepGrant": (OWN, GRANT, GRANT_CLOSED),
     "extendGrant": (OWN, GRANT, GRANT_CLOSED, BLOCKED),
     "relinquishGrant": (GRANT, GRANT_CLOSED),

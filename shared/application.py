@@ -1,5 +1,6 @@
 """A service's HTTP application: identity, request ids, problems, health and a transaction per request."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from shared.coherence.owner import Feed, changes_since, is_settling, settle
 from shared.compression import Compression
 from shared.correlation import Correlation
 from shared.database import Database
-from shared.errors import install_filters
+from shared.errors import TemporarilyUnavailable, install_filters
 from shared.idempotency import ATTEMPT, repeatable, repeating
 from shared.identity import IdentityGuard, Signer, Verifier
 from shared.metrics import Measured
@@ -29,6 +30,9 @@ from shared.seals import Verdict, sealing, verify
 from shared.settings import ServiceSettings
 from shared.streams import Streams
 from shared.upstream import Neighbour, open_upstream
+
+TURNS = 2  # of a pool of eight: each takes a second connection while it works
+PATIENCE = 5.0
 
 
 def create_app(module: Module, settings: ServiceSettings | None = None) -> FastAPI:
@@ -80,6 +84,7 @@ async def _equip(app: FastAPI, module: Module, settings: ServiceSettings, stack:
     app.state.verifier = Verifier(settings.identity_public_keys, audience=module.name)
     app.state.cursors = Cursors(settings.cursor_secret)
     app.state.idempotency = module.idempotency
+    app.state.turns = asyncio.Semaphore(TURNS)
     app.state.neighbours = {}
     for name in module.neighbours:
         upstream = await stack.enter_async_context(open_upstream(settings.url_of(name)))
@@ -175,8 +180,29 @@ class _Transactions:
         self.settlement.due |= is_settling(session)
 
 
+async def _turn(request: Request) -> AsyncIterator[None]:
+    """Lets few at a time hold a connection for their key while they need others: many would wait for each other.
+
+    Who waits for a turn holds neither a connection nor a thread; raises TemporarilyUnavailable.
+    """
+    if ATTEMPT not in request.scope:
+        yield
+        return
+    turns: asyncio.Semaphore = request.app.state.turns
+    try:
+        await asyncio.wait_for(turns.acquire(), PATIENCE)
+    except TimeoutError as error:
+        raise TemporarilyUnavailable from error
+    try:
+        yield
+    finally:
+        turns.release()
+
+
 def _transactions(
-    request: Request, settlement: Annotated[_Settlement, Depends(_settlement, scope="function")]
+    request: Request,
+    settlement: Annotated[_Settlement, Depends(_settlement, scope="function")],
+    _turn: Annotated[None, Depends(_turn, scope="function")],
 ) -> _Transactions:
     return _Transactions(request.app.state.database, settlement)
 

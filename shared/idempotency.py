@@ -63,13 +63,17 @@ class Repeated(Exception):
 
 @dataclass
 class Attempt:
-    """A request under a key; `request` is a digest of all that it asks for, `answer` what it is about to be told."""
+    """A request under a key; `request` is a digest of all that it asks for, `answer` what it is about to be told.
+
+    The answer is kept if it is a success, unless it is not `final`.
+    """
 
     account: UUID
     key: str
     path: str
     request: bytes
     answer: Response | None = None
+    final: bool = True
 
 
 def idempotency_table(metadata: MetaData) -> Table:
@@ -135,6 +139,13 @@ async def _try(request: Request, attempt: Attempt, handler: Callable[[Request], 
     return attempt.answer
 
 
+def do_not_keep(request: Request) -> None:
+    """Part of what was asked for could not be done just now: a repeat is to do that, not to be told so again."""
+    attempt: Attempt | None = request.scope.get(ATTEMPT)
+    if attempt is not None:
+        attempt.final = False
+
+
 @contextmanager
 def repeating(session: Session, table: Table | None, attempt: Attempt | None) -> Iterator[None]:
     """Stands around all that the session's transaction does for an attempt; without one it does nothing.
@@ -146,7 +157,7 @@ def repeating(session: Session, table: Table | None, attempt: Attempt | None) ->
         return
     _claim(session, table, attempt)
     yield
-    if attempt.answer is not None and attempt.answer.status_code < 300:
+    if attempt.answer is not None and attempt.answer.status_code < 300 and attempt.final:
         _keep(session, table, attempt, attempt.answer)
 
 

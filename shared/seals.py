@@ -1,8 +1,8 @@
 """The hash chain over the audit rows: sealed in batches behind the acts, so that no decision waits for the chain.
 
 A seal names the rows that it covers, since rows become visible out of the order of their ids, and hashes them with the
-seal before it. Whoever changes, removes or slips in a row breaks the chain; whoever rewrites all of it arrives at
-another `head` than the one that was noted elsewhere.
+seal before it. Whoever changes, removes or slips in a row breaks the chain; whoever takes its last seals away, or
+rewrites all of it, arrives at another `head` than the one that was noted elsewhere.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from pydantic import Field
-from sqlalchemy import Row, Select, Text, cast, func, insert, select, text
+from sqlalchemy import ARRAY, BigInteger, Row, Select, Text, cast, func, insert, literal, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from shared.database import Database
 from shared.wire import Output
 
 BATCH = 1000
+TOGETHER = 25  # seals that are read at a time, with all the rows that they cover
 INTERVAL = 2.0
 LOOK_BACK = 10_000  # ids: so many are not taken while one transaction is open
 OPEN_FOR = timedelta(minutes=1)  # longer no transaction of ours is open
@@ -111,9 +112,8 @@ def verify(session: Session, trail: Trail) -> Verdict:
     """Go through the whole chain, up to the first thing that is not as it was sealed."""
     session.execute(text("set local statement_timeout = '60s'"))
     count, before = 0, None
-    for sealed in _chain(session, trail):
-        rows = session.execute(_rows(trail).where(trail.events.c.id.in_(sealed.ids)))
-        broken = _fault(sealed, before, {row.id: row for row in rows})
+    for sealed, rows in _chain(session, trail):
+        broken = _fault(sealed, before, rows)
         if broken is not None:
             return Verdict(ok=False, events=count, unsealed=0, head=_head(before), broken=broken)
         count, before = count + len(sealed.ids), sealed
@@ -122,15 +122,17 @@ def verify(session: Session, trail: Trail) -> Verdict:
     return Verdict(ok=broken is None, events=count, unsealed=unsealed, head=_head(before), broken=broken)
 
 
-def _chain(session: Session, trail: Trail) -> Iterator[Row[Any]]:
-    """The seals by number, a hundred at a time."""
+def _chain(session: Session, trail: Trail) -> Iterator[tuple[Row[Any], Mapping[int, Row[Any]]]]:
+    """The seals by number, each with the rows beside it by id: at least those that it covers and that are there."""
     number, more = trail.seals.c.number, True
     last = 0
     while more:
-        query = select(trail.seals).where(number > last).order_by(number).limit(100)
-        found = session.execute(query).all()
-        yield from found
-        more = len(found) == 100
+        found = session.execute(select(trail.seals).where(number > last).order_by(number).limit(TOGETHER)).all()
+        ids = [event for sealed in found for event in sealed.ids]
+        covered = func.unnest(literal(ids, ARRAY(BigInteger))).table_valued("id").render_derived()
+        rows = {row.id: row for row in session.execute(_rows(trail).join(covered, covered.c.id == trail.events.c.id))}
+        yield from ((sealed, rows) for sealed in found)
+        more = len(found) == TOGETHER
         last = found[-1].number if found else last
 
 
@@ -158,9 +160,14 @@ def _unsealed(session: Session, trail: Trail, last: Row[Any] | None) -> tuple[in
     """How many rows no seal covers, and the first of them that one should."""
     events = trail.events.c
     due = (events.id < (last.last_id if last else 0)) & (events.at < func.clock_timestamp() - OPEN_FOR)
-    sealed = select(func.unnest(trail.seals.c.ids))
-    found = select(func.count(), func.min(events.id).filter(due)).where(events.id.not_in(sealed))
-    count, stray = session.execute(found).one()
+    sealed = select(func.unnest(trail.seals.c.ids).label("id")).subquery()
+    # a join, as `not in` goes through all that is sealed for each row, once that does not fit into memory
+    found = (
+        select(func.count(), func.min(events.id).filter(due))
+        .select_from(trail.events)
+        .outerjoin(sealed, sealed.c.id == events.id)
+    )
+    count, stray = session.execute(found.where(sealed.c.id.is_(None))).one()
     return count, stray
 
 

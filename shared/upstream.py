@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import structlog
 from anyio.from_thread import start_blocking_portal
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +22,7 @@ from shared.errors import TemporarilyUnavailable, problem_response
 from shared.identity import Signer
 from shared.principal import Principal
 
+logger = structlog.get_logger(__name__)
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=1, sock_read=10)
 CHUNK = 64 * 1024
 NOT_OURS_TO_SAY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # what aiohttp would add by itself
@@ -172,6 +174,8 @@ class Neighbour:
             headers["content-type"] = "application/json"
         answer = await fetch(self._upstream, method, path, query=query, headers=headers, body=body)
         if answer.status != 404 and not 200 <= answer.status < 300:
+            if answer.status < 500:  # what we ask is not what it takes: waiting mends nothing
+                logger.error("neighbour refuses", neighbour=self._name, path=path, status=answer.status)
             raise TemporarilyUnavailable
         return answer
 

@@ -7,14 +7,15 @@ from contextlib import closing
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 
 from services.catalog.database import audit_events, trail
 from shared.application import create_app
 from shared.audit import record
 from shared.database import Database
 from shared.principal import Principal
-from shared.seals import BATCH, Verdict, seal, verify
+from shared.seals import BATCH, Verdict, _unsealed, seal, verify
 from tests.conftest import Stores
 from tests.shared.ground import calling, module_named, settings_on, until
 
@@ -197,3 +198,24 @@ async def test_a_running_service_seals_by_itself(book: Book, module_stores: Stor
     settings = settings_on(module_stores.app_url("catalog"))
     async with calling(create_app(module_named(trail=trail), settings)):
         assert await asyncio.to_thread(until, lambda: book.verify().unsealed == 0)
+
+
+LONG = (
+    "truncate audit_events, audit_seals restart identity",
+    "insert into audit_events (at, actor, action, subject, data)"
+    " select now(), 'tests', 'x', 'y', '{}' from generate_series(1, 30000)",
+    "insert into audit_seals (number, at, last_id, ids, digests, prev_hash, hash)"
+    " select id, now(), id, array[id], array['x'::bytea], 'x', 'x' from audit_events",
+    "analyze audit_events, audit_seals",
+)
+NOT_IN = "select count(*) from catalog.audit_events where id not in (select unnest(ids) from catalog.audit_seals)"
+
+
+def test_a_trail_that_does_not_fit_into_memory_is_gone_through_once_and_not_once_for_each_row(book: Book) -> None:
+    book.tamper(*LONG)
+    with book.database.transaction() as session:  # statements end after 1.5 s
+        session.execute(text("set local work_mem = '64kB'"))
+        assert _unsealed(session, trail, None) == (0, None)
+        with pytest.raises(OperationalError, match="timeout"):  # the control
+            session.execute(text(NOT_IN))
+        session.rollback()

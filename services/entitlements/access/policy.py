@@ -1,7 +1,7 @@
 """Decides access from what stands about a cell at an instant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ from services.entitlements.accounts.policy import standing_of
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import OPEN, closed_at, in_grace, status_of, until
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
-from services.entitlements.requests.policy import item_status, reapply_after
+from services.entitlements.requests.policy import cooldowns, item_status
 
 State = Literal[
     "active",
@@ -52,7 +52,16 @@ class Access:
 
 def access_of(grants: Sequence[Grant], items: Sequence[RequestItem], now: datetime) -> Access:
     """Access from the newest grants and items of the cells in question: a running grant allows; else an undecided item
-    explains the denial, else the latest fact."""
+    explains the denial, else the latest fact.
+
+    Whichever fact that is, it tells from when its cell may be asked for again, if that was refused.
+    """
+    access = _access_of(grants, items, now)
+    cooling = cooldowns(items, {grant.frequency: grant.created_at for grant in grants})
+    return replace(access, reapply_after=cooling.get(access.frequency or ""))
+
+
+def _access_of(grants: Sequence[Grant], items: Sequence[RequestItem], now: datetime) -> Access:
     granted = [_from_grant(grant, now) for grant in grants]
     for _, access in granted:
         if access.allowed:
@@ -105,5 +114,4 @@ def _from_item(item: RequestItem, now: datetime) -> tuple[datetime, Access]:
     status = item_status(item, now)
     at = item.decided_at or min(item.lapse_at, now)
     state: State = "never-requested" if status == "withdrawn" else status  # type: ignore[assignment]
-    facts: dict[str, Any] = {"request": item.request_id, "reason": item.reason, "reapply_after": reapply_after(item)}
-    return at, Access(state, frequency=item.frequency, **facts)
+    return at, Access(state, frequency=item.frequency, request=item.request_id, reason=item.reason)

@@ -4,17 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from services.entitlements.grants.schemas import Frequency, Symbol
 from shared.wire import Output, Query
 
 
 class AccessQuery(Query):
-    """Which cell; without a frequency, any of the dataset's, of which `offered` is one that can be asked for."""
+    """Which cell; without a frequency, any of the dataset's, of which those in `offered` can be asked for."""
 
     account: UUID
     dataset: Symbol
     frequency: Frequency | None = None
-    offered: Frequency | None = None
+    offered: list[Frequency] = Field(default=[])
 
 
 class Refusal(Output):

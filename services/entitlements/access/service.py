@@ -12,6 +12,7 @@ from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import status_of, until
 from services.entitlements.grants.repository import GrantRepository
+from services.entitlements.requests.entities import UNDECIDED, RequestItem
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
 from shared.clock import Clock
 from shared.wire import instant_text
@@ -29,8 +30,9 @@ DETAILS = {
     "blocked": "Your account is blocked; `reason` says why. Ask the vendor.",
     "relinquished": "You gave this access back; ask again if you need it.",
 }
+NOT_BEFORE = "You were refused since: not before `reapply_after`."
 FOREVER = datetime.max.replace(tzinfo=UTC)
-WAITING = ("pending", "scheduled", "blocked")
+ON_ITS_WAY = (*UNDECIDED, "scheduled")
 
 
 class AccessService:
@@ -51,29 +53,46 @@ class AccessService:
         # only who has no grant there was not read with them
         blocked = blocked_of(account if standing else self._accounts.find(query.account), now)
         if blocked is not None:
-            return _answer(blocked, query, active, now)
+            return _answer(blocked, query, active)
         wanted = [grant for grant in active if query.frequency in (None, grant.frequency)]
         if wanted and stamp is not None:  # a yes, whole out of one statement
             lasting = max(wanted, key=lambda grant: until(grant, now) or FOREVER)
-            yes = _answer(running(lasting, now), query, active, now)
+            yes = _answer(running(lasting, now), query, active)
             return yes.model_copy(update={"stamp": StampOut.model_validate(stamp)})
         cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
-        return _answer(access_of(self._grants.latest(*cells), items, now), query, active, now)
+        grants = self._grants.latest(*cells)
+        access = access_of(grants, items, now)
+        return _answer(access, query, active, to_ask=_askable(access, query, grants, items, now))
 
 
-def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> AccessOut:
+def _askable(
+    access: Access, query: AccessQuery, grants: Sequence[Grant], items: Sequence[RequestItem], now: datetime
+) -> str | None:
+    """What can be asked for now: the cell that the access is about, else another of those that are offered."""
+    if access.state in ON_ITS_WAY:
+        return None
+    offered = [query.frequency] if query.frequency else query.offered
+    for frequency in sorted(offered, key=lambda offer: offer != access.frequency):
+        given = [grant for grant in grants if grant.frequency == frequency]
+        cell = access_of(given, [item for item in items if item.frequency == frequency], now)
+        if cell.state not in ON_ITS_WAY and (cell.reapply_after is None or cell.reapply_after <= now):
+            return frequency
+    return None
+
+
+def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], *, to_ask: str | None = None) -> AccessOut:
     return AccessOut(
         allowed=access.allowed,
         state=access.state,
         grant=access.grant,
         until=access.until,
         grace_until=access.grace_until,
-        refusal=None if access.allowed else _refusal(access, query, active, now),
+        refusal=None if access.allowed else _refusal(access, query, active, to_ask),
     )
 
 
-def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime) -> Refusal:
+def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], to_ask: str | None) -> Refusal:
     members: dict[str, Any] = {
         "dataset": query.dataset,
         "frequency": query.frequency,
@@ -83,18 +102,22 @@ def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: d
         "starts_at": instant_text(access.starts_at),
         "ended_at": instant_text(access.ended_at),
         "reapply_after": instant_text(access.reapply_after),
-        "remedy": _remedy(access, query, now),
+        "remedy": _remedy(access, query, to_ask),
     }
-    return Refusal(code=access.state, detail=DETAILS[access.state], members=members)
+    return Refusal(code=access.state, detail=_detail(access), members=members)
 
 
-def _remedy(access: Access, query: AccessQuery, now: datetime) -> dict[str, Any] | None:
+def _detail(access: Access) -> str:
+    """The state in words; one that calls for asking anew says when a refusal stands in the way of that."""
+    told = access.reapply_after is None or access.state in ("refused", "blocked")
+    return DETAILS[access.state] if told else f"{DETAILS[access.state]} {NOT_BEFORE}"
+
+
+def _remedy(access: Access, query: AccessQuery, to_ask: str | None) -> dict[str, Any] | None:
     """The call that changes the state, ready to be sent; None where only waiting helps."""
     if access.state == "needs-info":
         return {"method": "POST", "href": f"/v1/access-requests/{access.request}/answer", "body": {"text": ""}}
-    too_early = access.reapply_after is not None and access.reapply_after > now
-    frequency = query.frequency or access.frequency or query.offered
-    if frequency is None or too_early or access.state in WAITING:
+    if to_ask is None:
         return None
-    body = {"dataset": query.dataset, "frequencies": [frequency]}
+    body = {"dataset": query.dataset, "frequencies": [to_ask]}
     return {"method": "POST", "href": "/v1/access-requests", "body": body}

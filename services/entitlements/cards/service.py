@@ -10,7 +10,7 @@ from services.entitlements.cards.repository import CardRepository
 from services.entitlements.cards.schemas import Card, OpsRequestCard, Precedent
 from services.entitlements.grants.service import GrantService
 from services.entitlements.requests.schemas import OpsRequestOut, RequestOut
-from services.entitlements.requests.service import RequestService
+from services.entitlements.requests.service import RequestService, note_for
 from services.entitlements.usage.repository import UsageRepository
 from shared.clock import Clock
 from shared.principal import Principal
@@ -43,11 +43,11 @@ class CardService:
                 "grants": self._grants.describe(self._cards.grants(request.account), caller),
                 "reads": self._usage.of_what_is_held(request.account, now),
                 "outcomes": self._cards.outcomes(request.account, now),
-                "precedents": self._precedents(request),
+                "precedents": self._precedents(request, caller),
             }
         )
 
-    def _precedents(self, request: OpsRequestOut) -> list[Precedent]:
+    def _precedents(self, request: OpsRequestOut, caller: Principal) -> list[Precedent]:
         frequencies = [item.frequency for item in request.items]
         items = self._cards.precedents(request.dataset, frequencies, without=request.id)
         names = {id_: account.name for id_, account in self._accounts.find_all(item.account for item in items).items()}
@@ -57,6 +57,7 @@ class CardService:
                     **item.model_dump(),
                     "request": item.request_id,
                     "outcome": item.status,
+                    "note": note_for(caller, item),
                     "account_name": names.get(item.account),
                 }
             )

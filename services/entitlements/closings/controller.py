@@ -17,7 +17,7 @@ def revoke_grant(id: UUID, why: Revocation, closings: Closings, caller: Caller) 
 
     With `effective_at` it ends then, unless its term is over before: revoking again moves that, or ends it at once,
     and `keep` cancels it. Revoking what is revoked gives the first result. The Quant may ask again: revoking is not
-    blocking.
+    blocking. A grant of your own you give back instead.
     """
     return closings.revoke(id, why, caller)
 

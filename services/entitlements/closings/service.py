@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import GrantNotFound, SelfDecision
-from services.entitlements.grants.policy import require_open, shortens, until
+from services.entitlements.grants.policy import longest, require_open, shortens
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, Revocation, as_json
 from services.entitlements.grants.service import GrantService
@@ -30,8 +30,14 @@ class ClosingService:
         self._readers = GrantService(session, clock)
 
     def revoke(self, grant: UUID, why: Revocation, by: Principal) -> GrantOut:
-        """End a grant for good, now or later; a revoked one is given back as it is, any other closed is GrantClosed."""
+        """End a grant for good, now or later; a revoked one is given back as it is.
+
+        Raises GrantNotFound, GrantClosed, or SelfDecision: to move a revocation is to put it off. What is one's own is
+        given back.
+        """
         found = self._lock(grant)
+        if found.account == by.account:
+            raise SelfDecision
         now = self._clock.now(self._session)
         if require_open(found, now, unless="revoked") == "revoked":
             self._grants.see_closed()
@@ -83,11 +89,11 @@ class ClosingService:
     def _schedule(self, grant: Grant, why: Revocation, at: datetime, by: Principal, now: datetime) -> None:
         if at <= now:
             raise invalid("body", "/effective_at", "an instant to come")
-        remembered = until(grant, now)
+        told = longest(grant)
         grant.closed_by, grant.close_note, grant.close_reason_code = by.account, why.reason, why.reason_code
         grant.revokes_at = at
         self._grants.move_end(grant)
-        if shortens(remembered, until(grant, now)):
+        if shortens(told, longest(grant)):
             self._grants.raise_change(grant)
         self._record("grant.revocation-scheduled", grant, by, effective_at=instant_text(at))
         self._tell(grant, at, by)

@@ -54,7 +54,7 @@ class DecisionService:
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now, by)
         outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now, at=at) for v in verdicts]
-        self._announce(request, outcomes, by)
+        self.announce(request, outcomes, by)
 
     def _settle(
         self,
@@ -104,7 +104,8 @@ class DecisionService:
         if grant is None:
             self._cells.end_grace(item.account, item.dataset, item.frequency, now)
 
-    def _announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
+    def announce(self, request: AccessRequest, outcomes: list[dict[str, Any]], by: Principal) -> None:
+        """Record what became of items of a request, and tell its account in one message."""
         recorded = [{k: o[k] for k in ("frequency", "outcome", "grant", "supersedes", "reason_code")} for o in outcomes]
         data = {"dataset": request.dataset, "items": recorded}
         audit.record(self._session, audit_events, actor=by, action="access.decided", subject=request.id, data=data)

@@ -32,7 +32,10 @@ def give_grants(
     caller: Caller,
     response: Response,
 ) -> GrantsGiven:
-    """Gives an account access without a request, for a term or as a trial; pending items of the cells are settled."""
+    """Gives an account access without a request, for a term or as a trial.
+
+    Pending items of the cells are approved by it, and who asked is told so.
+    """
     given = grants.give(wanted, account, offer, caller)
     response.headers["Location"] = f"/v1/grants/{given[0].id}"
     return GrantsGiven.model_validate({"data": given})

@@ -19,6 +19,7 @@ from services.entitlements.grants.schemas import GrantOut, as_json
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import RequestItem
+from services.entitlements.requests.events import outcome_of
 from services.entitlements.requests.policy import is_undecided
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.requests.service import RequestService, check_offered
@@ -57,7 +58,9 @@ class DirectGrantService:
         open_ = {item.frequency: item for item in asked if is_undecided(item, now)}
         given = [self._give_one(wanted, frequency, open_.get(frequency), by, now) for frequency in wanted.frequencies]
         described = self._grants.describe(given, by)
-        self._announce(wanted, described, by, now)
+        self._record(wanted, described, by)
+        self._tell_decided(given, by)
+        self._tell_started(wanted, [grant for grant in described if grant.request is None], now)
         return described
 
     def _give_one(
@@ -79,14 +82,25 @@ class DirectGrantService:
             self._decisions.close(asked, grant, reason=wanted.reason, reason_code=None, note=None, by=by, now=now)
         return grant
 
-    def _announce(self, wanted: DirectGrant, given: list[GrantOut], by: Principal, now: datetime) -> None:
+    def _record(self, wanted: DirectGrant, given: list[GrantOut], by: Principal) -> None:
         data = {"account": str(wanted.account), "dataset": wanted.dataset, "frequencies": wanted.frequencies}
         for grant in given:
             recorded: dict[str, Any] = {**data, "frequencies": [grant.frequency], "request": _text(grant.request)}
             recorded["supersedes"] = _text(grant.supersedes)
             audit.record(self._session, audit_events, actor=by, action="grant.given", subject=grant.id, data=recorded)
-        told = {"dataset": wanted.dataset, "reason": wanted.reason, "grants": [as_json(grant) for grant in given]}
-        if wanted.starts_at is None or wanted.starts_at <= now:  # else it is told of when it begins
+
+    def _tell_decided(self, given: list[Grant], by: Principal) -> None:
+        """Who asked is told what became of that, as of any decision, also where the grant begins later."""
+        for request_id in dict.fromkeys(grant.request_id for grant in given if grant.request_id):
+            settled = [grant for grant in given if grant.request_id == request_id]
+            outcomes = [outcome_of(g.frequency, "approved", g, reason=g.reason, reason_code=None) for g in settled]
+            if (request := self._requests.find(request_id)) is not None:
+                self._decisions.announce(request, outcomes, by)
+
+    def _tell_started(self, wanted: DirectGrant, unasked: list[GrantOut], now: datetime) -> None:
+        begun = wanted.starts_at is None or wanted.starts_at <= now  # else it is told of when it begins
+        if begun and unasked:
+            told = {"dataset": wanted.dataset, "reason": wanted.reason, "grants": [as_json(grant) for grant in unasked]}
             announce(self._session, "grant.started", to=wanted.account, data=told)
 
 

@@ -30,8 +30,8 @@ def end_of(grant: Grant) -> tuple[datetime, CloseReason] | None:
 
 def closed_at(grant: Grant, now: datetime) -> datetime | None:
     """When the grant was over, whether or not that was written yet; None while it is not."""
-    end = end_of(grant)
-    return grant.closed_at or (end[0] if end is not None and end[0] <= now else None)
+    end = longest(grant)
+    return grant.closed_at or (end if end is not None and end <= now else None)
 
 
 def status_of(grant: Grant, now: datetime) -> Status:
@@ -56,6 +56,15 @@ def until(grant: Grant, now: datetime) -> datetime | None:
     """Up to when a yes given now may be relied on: in grace, and up to it, each answer says so."""
     ends_at = grant.grace_until if in_grace(grant, now) else grant.ends_at
     return min((at for at in (ends_at, grant.revokes_at, grant.retires_at) if at is not None), default=None)
+
+
+def longest(grant: Grant) -> datetime | None:
+    """The latest end that anybody may have been told, or will be: that of a grace to come, whatever the time is.
+
+    Who shortens a grant compares this, as its grace may begin, and be answered with, before that is committed.
+    """
+    end = end_of(grant)
+    return None if end is None else end[0]
 
 
 def in_grace(grant: Grant, now: datetime) -> bool:

@@ -18,7 +18,7 @@ from services.entitlements.announcements.policy import announcements_of
 from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.database import feed
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import end_of, grace_of
+from services.entitlements.grants.policy import end_of, grace_of, longest
 from services.entitlements.grants.schemas import GrantsQuery
 from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
 from shared.coherence.stamp import Stamp, name_of
@@ -73,19 +73,23 @@ class GrantRepository:
 
     def lock_held(self, account: UUID) -> Sequence[Grant]:
         """The account's unclosed grants, held until the transaction ends."""
-        return self._lock(col(Grant.account) == account)
+        return self._session.scalars(self._held(Grant.account == account).with_for_update()).all()
 
-    def lock_offered(self, dataset: str, frequency: str) -> Sequence[Grant]:
-        """Everybody's unclosed grants on a frequency, held likewise."""
-        return self._lock(col(Grant.dataset) == dataset, col(Grant.frequency) == frequency)
+    def lock_retired(self, dataset: str, frequency: str, at: datetime, limit: int) -> Sequence[Grant]:
+        """Unclosed grants on a frequency that do not end at its retirement yet, held likewise; those that are free."""
+        moved = col(Grant.retires_at).is_distinct_from(at)
+        query = self._held(Grant.dataset == dataset, Grant.frequency == frequency, moved).limit(limit)
+        return self._session.scalars(query.with_for_update(skip_locked=True)).all()
 
-    def lock_retiring(self, dataset: str) -> Sequence[Grant]:
-        """Everybody's unclosed grants on a dataset that a retirement is to end, held likewise."""
-        return self._lock(col(Grant.dataset) == dataset, col(Grant.retires_at).is_not(None))
+    def lock_unretired(self, dataset: str, retired: Iterable[str], limit: int) -> Sequence[Grant]:
+        """Unclosed grants on a dataset that a retirement is to end, but of none of these frequencies; held likewise."""
+        undone = (col(Grant.retires_at).is_not(None), col(Grant.frequency).not_in(set(retired)))
+        query = self._held(Grant.dataset == dataset, *undone).limit(limit)
+        return self._session.scalars(query.with_for_update(skip_locked=True)).all()
 
-    def _lock(self, *which: ColumnElement[bool]) -> Sequence[Grant]:
-        query = select(Grant).where(col(Grant.closed_at).is_(None), *which).order_by(col(Grant.id)).with_for_update()
-        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+    def _held(self, *which: ColumnElement[bool] | bool) -> SelectOfScalar[Grant]:
+        unclosed = select(Grant).where(col(Grant.closed_at).is_(None), *which)
+        return unclosed.order_by(col(Grant.id)).execution_options(populate_existing=True)
 
     def write_end(self, grant: Grant, now: datetime) -> bool:
         """Write down the end that came by itself, if one has; whether the grant is over."""
@@ -125,8 +129,7 @@ class GrantRepository:
     def move_end(self, grant: Grant) -> None:
         """Write what was changed about its end, and have that announced when it comes now."""
         self._session.flush()
-        end = end_of(grant)
-        self._announcements.move_end(grant.id, None if end is None else end[0])
+        self._announcements.move_end(grant.id, longest(grant))
 
     def raise_change(self, grant: Grant) -> None:
         """The cell's answer could become no, or end earlier; so could that about its dataset as a whole."""

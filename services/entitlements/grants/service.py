@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantNotFound
-from services.entitlements.grants.policy import Term, closed_at, later, shortens, status_of, until
+from services.entitlements.grants.policy import Term, closed_at, later, longest, shortens, status_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
 from shared.clock import Clock
@@ -54,7 +54,7 @@ class GrantService:
         self._grants.close(standing, "superseded", at=now)
         grant.supersedes = standing.id
         # one that was to begin may have begun, and been read under, since `now`
-        if grant.starts_at > now or shortens(until(standing, now), grant.ends_at):
+        if grant.starts_at > now or shortens(longest(standing), grant.ends_at):
             self._grants.raise_change(grant)
 
     def _renew(self, running: Grant, grant: Grant, now: datetime) -> None:

@@ -119,10 +119,9 @@ class IntakeService:
     def _check_cooldown(self, new: NewRequest, frequencies: Sequence[str], caller: Principal, now: datetime) -> None:
         cells = (caller.account_id, new.dataset, frequencies)
         granted_at = {grant.frequency: grant.created_at for grant in self._standing.latest(*cells)}
-        for item in self._requests.latest(*cells):
-            later = policy.reapply_after(item, granted_at.get(item.frequency))
-            if later is not None and later > now:
-                raise Cooldown(frequency=item.frequency, reapply_after=instant_text(later))
+        for frequency, later in policy.cooldowns(self._requests.latest(*cells), granted_at).items():
+            if later > now:
+                raise Cooldown(frequency=frequency, reapply_after=instant_text(later))
 
     def _check_open(self, new: int, caller: Principal, now: datetime) -> None:
         if new and self._requests.count_undecided(caller.account_id, now) + new > policy.MAX_OPEN:

@@ -11,7 +11,7 @@ from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import GrantNotFound, SelfDecision
-from services.entitlements.grants.policy import later, require_open, shortens, term_of, until
+from services.entitlements.grants.policy import later, longest, require_open, shortens, term_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, as_json
 from services.entitlements.grants.service import GrantService, new_grant
@@ -44,11 +44,12 @@ class RenewalService:
         old, now = self._lock_open(grant)
         check_standing(account, now)
         new = self._successor(old, wanted, by, now)
-        if shortens(until(old, now), until(new, now)):  # a grace may have been answered to last longer
+        if shortens(longest(old), longest(new)):  # a grace may have been answered to last longer
             self._grants.raise_change(old)
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)
-        self._announce(new, by)
+        self._grants.move_end(new)  # a retirement to come ends it before its term does
+        self._announce(new, by, now)
         return self._readers.describe([new], by)[0]
 
     def _lock_open(self, grant: UUID) -> tuple[Grant, datetime]:
@@ -75,7 +76,7 @@ class RenewalService:
         new.reason = wanted.reason or old.reason
         return new
 
-    def _announce(self, grant: Grant, by: Principal) -> None:
+    def _announce(self, grant: Grant, by: Principal, now: datetime) -> None:
         data = {
             "account": str(grant.account),
             "dataset": grant.dataset,
@@ -84,5 +85,6 @@ class RenewalService:
             "ends_at": instant_text(grant.ends_at),
         }
         audit.record(self._session, audit_events, actor=by, action="grant.extended", subject=grant.id, data=data)
-        told = as_json(self._readers.describe([grant], by)[0])
-        announce(self._session, "grant.started", to=grant.account, data={"dataset": grant.dataset, "grants": [told]})
+        if grant.starts_at <= now:  # else it is told of, with its new end, when it begins
+            told = {"dataset": grant.dataset, "grants": [as_json(self._readers.describe([grant], by)[0])]}
+            announce(self._session, "grant.started", to=grant.account, data=told)

@@ -1,6 +1,6 @@
 """What the state of requests and their items means at an instant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,10 +71,17 @@ def awaiting(items: Sequence[RequestItem], now: datetime) -> str | None:
     return "quant" if "needs-info" in states else None
 
 
+def cooldowns(newest: Iterable[RequestItem], granted_at: Mapping[str, datetime]) -> dict[str, datetime]:
+    """Which of these cells, by frequency, may be asked for again from when only, whatever else stands about them."""
+    found = {item.frequency: reapply_after(item, granted_at.get(item.frequency)) for item in newest}
+    return {frequency: at for frequency, at in found.items() if at is not None}
+
+
 def reapply_after(item: RequestItem, granted_at: datetime | None = None) -> datetime | None:
     """From when a refused cell may be asked for again; None where nothing stands in the way.
 
-    A grant that was given after the refusal, at `granted_at`, took its place.
+    A grant that was given after the refusal, at `granted_at`, took its place; the end of one given before changes
+    nothing.
     """
     if item.status != "refused" or item.outcome_by == "rule" or item.decided_at is None:
         return None

@@ -61,15 +61,15 @@ class RequestRepository:
 
     def lock_asked(self, account: UUID) -> Sequence[RequestItem]:
         """All undecided items of an account, held likewise."""
-        return self._lock(col(RequestItem.account) == account)
+        query = select(RequestItem).where(_is_undecided(), RequestItem.account == account).order_by(col(RequestItem.id))
+        return self._session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
 
-    def lock_offered(self, dataset: str, frequency: str) -> Sequence[RequestItem]:
-        """Everybody's undecided items for a frequency, held likewise."""
-        return self._lock(col(RequestItem.dataset) == dataset, col(RequestItem.frequency) == frequency)
-
-    def _lock(self, *which: ColumnElement[bool]) -> Sequence[RequestItem]:
-        query = select(RequestItem).where(_is_undecided(), *which).order_by(col(RequestItem.id)).with_for_update()
-        return self._session.scalars(query.execution_options(populate_existing=True)).all()
+    def lock_retired(self, dataset: str, frequency: str, now: datetime, limit: int) -> Sequence[RequestItem]:
+        """Undecided items for a frequency that have not lapsed, held likewise; those that are free."""
+        cell = (RequestItem.dataset == dataset, RequestItem.frequency == frequency)
+        query = select(RequestItem).where(_is_undecided(), *cell, col(RequestItem.lapse_at) > now)
+        held = query.order_by(col(RequestItem.id)).limit(limit).with_for_update(skip_locked=True)
+        return self._session.scalars(held.execution_options(populate_existing=True)).all()
 
     def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
         """The newest item of each of these cells."""
@@ -130,16 +130,24 @@ class RequestRepository:
             (col(AccessRequest.account), eq, account),
             (col(AccessRequest.account), eq, query.account),
             (col(AccessRequest.dataset), eq, query.dataset),
-            (_status(now), eq, query.status),
             (col(AccessRequest.id), gt, after),
         ]
         conditions = [compare(column, value) for column, compare, value in wanted if value is not None]
+        conditions += [_is(query.status, now)] if query.status else []
         page = select(AccessRequest).where(*conditions).order_by(col(AccessRequest.id)).limit(limit)
         return self._session.scalars(page).all()
 
 
 def _is_undecided() -> ColumnElement[bool]:
     return col(RequestItem.status).in_(UNDECIDED)
+
+
+def _is(status: str, now: datetime) -> ColumnElement[bool]:
+    """Whether a request is of this status; those that wait are found by what is undecided, however much was decided."""
+    if status != "pending":
+        return _status(now) == status
+    open_ = select(col(RequestItem.request_id)).where(_is_undecided(), col(RequestItem.lapse_at) > now)
+    return col(AccessRequest.id).in_(open_)
 
 
 def _status(now: datetime) -> ColumnElement[str]:

@@ -94,7 +94,7 @@ class RequestService:
             fields = _fields(request, own, now)
             if caller.is_ops:
                 name = names[request.account].name if request.account in names else None
-                described.append(_ops_request(fields, own, thread, now, account_name=name))
+                described.append(_ops_request(fields, own, thread, now, account_name=name, to=caller))
             else:
                 described.append(_request(fields, own, thread, now))
         return described
@@ -127,10 +127,16 @@ def _ops_request(
     now: datetime,
     *,
     account_name: str | None,
+    to: Principal,
 ) -> RequestOut:
-    shown = [OpsItemOut.model_validate(_item_fields(item, now)) for item in items]
+    shown = [OpsItemOut.model_validate({**_item_fields(item, now), "note": note_for(to, item)}) for item in items]
     said = [OpsMessageOut.model_validate(message) for message in thread]
     return OpsRequestOut(**fields, items=shown, thread=said, account_name=account_name)
+
+
+def note_for(reader: Principal, item: RequestItem) -> str | None:
+    """What Ops noted about an item: not for whom it is about, though they be Ops themselves."""
+    return None if item.account == reader.account else item.note
 
 
 def _item_fields(item: RequestItem, now: datetime) -> dict[str, object]:

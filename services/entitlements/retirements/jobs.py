@@ -14,15 +14,17 @@ logger = structlog.get_logger(__name__)
 
 
 def follow_retirements(settings: ServiceSettings, database: Database) -> None:
-    """Ask the catalog what is retired, and do what follows from it, a dataset in a transaction."""
+    """Ask the catalog what is retired, and do what follows from it, a hundred rows of a kind in a transaction."""
     try:
         datasets = fetch_retirements(settings)
     except TemporarilyUnavailable:
         logger.warning("catalog unavailable")
         return
     for dataset in datasets:
-        with database.transaction() as session:
-            RetirementService(session, DatabaseClock()).follow(dataset)
+        found = 1
+        while found:
+            with database.transaction() as session:
+                found = RetirementService(session, DatabaseClock()).follow(dataset)
 
 
 chores = (Chore("follow-retirements", 30, follow_retirements),)

@@ -15,7 +15,8 @@ router = APIRouter(prefix="/v1/rules", tags=["Rules"])
 def get_rules(rules: Rules, query: Annotated[RulesQuery, Query()]) -> RulesOut:
     """The rules that answer requests automatically, with their history; or an earlier version of them.
 
-    Any refusal wins, else any referral, else an approval; where no rule speaks, Ops decides.
+    Any refusal wins, else any referral, else an approval; where no rule speaks, Ops decides. An account that is blocked
+    or closed is refused whatever the rules say.
     """
     return rules.find(query.version)
 

@@ -8,9 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.entitlements.rules.errors import UnreadableRule
-from services.entitlements.rules.schemas import Cap, Facts, Outcome, Rule, Said, Trace, Verdict
+from services.entitlements.rules.schemas import Cap, Facts, Outcome, Rule, Said, Standing, Trace, Verdict, When
 
 WINNERS: tuple[Outcome, ...] = ("error", "refuse", "refer", "approve")
+
+STANDING = {
+    "blocked": "Your account is blocked, so it cannot be given anything new.",
+    "closed": "Your account is closed.",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,19 @@ def rule_of(stored: Mapping[str, Any], number: int = 0) -> AnyRule:
         return Rule.model_validate(stored)
     except ValidationError:
         return Unreadable(str(stored.get("name", number)))
+
+
+def answer(rules: Sequence[AnyRule], facts: Facts, *, version: int) -> Trace:
+    """What the rules say, but no rule is needed to refuse who is blocked or closed, and none can do otherwise."""
+    trace = evaluate(rules, facts, version=version)
+    if facts.standing == "good" or trace.outcome in ("error", "refuse"):
+        return trace
+    return evaluate([*rules, _against(facts.standing)], facts, version=version)
+
+
+def _against(standing: Standing) -> Rule:
+    name, reason = f"account-{standing}", STANDING[standing]
+    return Rule(name=name, when=When(standing=standing), verdict="refuse", reason=reason, reason_code=name)
 
 
 def evaluate(rules: Sequence[AnyRule], facts: Facts, *, version: int) -> Trace:

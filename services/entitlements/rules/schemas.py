@@ -128,6 +128,9 @@ class RulesOut(VersionOut):
     """A version of the rules, and all that there were."""
 
     rules: list[Rule]
+    unreadable: list[dict[str, JsonValue]] = Field(
+        default=[], description="Stored rules that make no sense to this program: while there are any, Ops decides all."
+    )
     history: list[VersionOut] = Field(description="The newest hundred, newest first.")
 
 

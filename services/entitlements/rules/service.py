@@ -14,7 +14,7 @@ from services.entitlements.database import audit_events
 from services.entitlements.grants.policy import STANDARD_DAYS, TRIAL_DAYS
 from services.entitlements.rules.entities import RuleVersion
 from services.entitlements.rules.errors import RulesChanged, RulesVersionNotFound
-from services.entitlements.rules.policy import AnyRule, evaluate, rule_of
+from services.entitlements.rules.policy import AnyRule, Unreadable, answer, rule_of
 from services.entitlements.rules.repository import RuleRepository
 from services.entitlements.rules.schemas import Facts, NewRules, RulesOut, Trace, VersionOut
 from shared import audit
@@ -65,7 +65,7 @@ class RuleService:
         for facts in self._facts(question, now):
             approved = tuple(now for trace in traces if trace.outcome == "approve")
             told = facts.model_copy(update={"approvals": approved + facts.approvals})
-            traces.append(evaluate(rules, told, version=version))
+            traces.append(answer(rules, told, version=version))
         for trace in traces:
             if trace.outcome == "error":
                 self._on_failure(trace)
@@ -81,7 +81,7 @@ class RuleService:
         question = Question(account, role, list(cells), trial=trial)
         version, rules = self._current()
         facts = self._facts(question, self._clock.now(self._session))
-        return {(f.dataset, f.frequency): evaluate(rules, f, version=version) for f in facts}
+        return {(f.dataset, f.frequency): answer(rules, f, version=version) for f in facts}
 
     def find(self, version: int | None) -> RulesOut:
         """A version of the rules, the current one unless said; raises RulesVersionNotFound."""
@@ -92,7 +92,13 @@ class RuleService:
         authors = self._accounts.find_all(v.author for v in (found, *history) if v.author)
         names = {id_: account.name for id_, account in authors.items()}
         told = [_describe(v, names) for v in history]
-        return RulesOut.model_validate({**_describe(found, names).model_dump(), "rules": found.rules, "history": told})
+        read = [(stored, rule_of(stored)) for stored in found.rules]
+        return RulesOut(
+            **_describe(found, names).model_dump(),
+            rules=[rule for _, rule in read if not isinstance(rule, Unreadable)],
+            unreadable=[stored for stored, rule in read if isinstance(rule, Unreadable)],
+            history=told,
+        )
 
     def replace(self, new: NewRules, by: Principal) -> RulesOut:
         """Put rules in the place of those that `new` names; raises RulesChanged. What is pending stays pending."""

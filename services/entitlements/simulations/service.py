@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.requests.entities import RequestItem
-from services.entitlements.rules.policy import evaluate
+from services.entitlements.rules.policy import answer
 from services.entitlements.rules.schemas import Trace
 from services.entitlements.simulations.repository import PastRepository
 from services.entitlements.simulations.schemas import Change, Contradiction, Simulation, SimulationOut, Tally
@@ -42,7 +42,7 @@ class SimulationService:
 
 def _answer(wanted: Simulation, item: RequestItem) -> Answer:
     then = Trace.model_validate(item.trace)
-    return item, then, evaluate(wanted.rules, then.inputs, version=0)
+    return item, then, answer(wanted.rules, then.inputs, version=0)
 
 
 def _tally(traces: Sequence[Trace]) -> Tally:

@@ -18,6 +18,7 @@ from services.entitlements.notifications.events import announce
 from services.entitlements.requests.policy import is_undecided
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.standing.schemas import Block, Ruling
+from services.entitlements.withdrawals.service import WithdrawalService
 from shared import audit
 from shared.clock import Clock
 from shared.errors import invalid
@@ -38,6 +39,7 @@ class StandingService:
         self._grants = GrantRepository(session)
         self._requests = RequestRepository(session)
         self._closings = ClosingService(session, clock)
+        self._withdrawals = WithdrawalService(session, clock)
 
     def block(self, account: AccountOut, why: Block, by: Principal) -> AccountOut:
         """Stop reads, requests and approvals; raises SelfDecision, AccountClosed."""
@@ -98,9 +100,12 @@ class StandingService:
 
     def _withdraw(self, account: Account, by: Principal, now: datetime) -> None:
         outcome = {"status": "withdrawn", "decided_by": by.account, "decided_at": now, "reason_code": CLOSED}
-        for item in self._requests.lock_asked(account.id):
-            if is_undecided(item, now):
-                self._requests.decide(item.id, **outcome)
+        open_ = [item for item in self._requests.lock_asked(account.id) if is_undecided(item, now)]
+        for item in open_:
+            self._requests.decide(item.id, **outcome)
+        for request in dict.fromkeys(item.request_id for item in open_):
+            own = [item for item in open_ if item.request_id == request]
+            self._withdrawals.announce(own, by, account_name=account.name)
 
     def _revoke(self, account: Account, why: Ruling, by: Principal, now: datetime) -> None:
         for grant in self._grants.lock_held(account.id):

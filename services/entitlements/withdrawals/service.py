@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from services.entitlements.database import audit_events
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.notifications.events import OPS, announce
-from services.entitlements.requests.entities import AccessRequest, RequestItem
+from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.errors import RequestNotFound
 from services.entitlements.requests.policy import fates, undecided_of
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
@@ -42,16 +42,18 @@ class WithdrawalService:
         if not open_:
             raise NothingToWithdraw(items=fates(items, now, by))
         self._close(open_, now)
-        self._announce(request, open_, by)
+        self.announce(open_, by, account_name=by.name)
 
     def _close(self, items: Sequence[RequestItem], now: datetime) -> None:
         for item in items:
             self._requests.decide(item.id, status="withdrawn", decided_at=now)
             self._cells.end_grace(item.account, item.dataset, item.frequency, now)
 
-    def _announce(self, request: AccessRequest, items: Sequence[RequestItem], by: Principal) -> None:
+    def announce(self, items: Sequence[RequestItem], by: Principal, *, account_name: str) -> None:
+        """Record that items of one request were withdrawn, by whomever, and tell Ops that there is less to decide."""
+        request, dataset, account = items[0].request_id, items[0].dataset, items[0].account
         frequencies = sorted((item.frequency for item in items), key=SHORTEST_FIRST.index)
-        data = {"dataset": request.dataset, "frequencies": frequencies}
-        audit.record(self._session, audit_events, actor=by, action="access.withdrawn", subject=request.id, data=data)
-        told = {**data, "request": str(request.id), "account": str(request.account), "account_name": by.name}
+        data = {"dataset": dataset, "frequencies": frequencies}
+        audit.record(self._session, audit_events, actor=by, action="access.withdrawn", subject=request, data=data)
+        told = {**data, "request": str(request), "account": str(account), "account_name": account_name}
         announce(self._session, "access.withdrawn", to=OPS, data=told)

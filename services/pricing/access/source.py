@@ -57,9 +57,9 @@ class Access:
         cell = name_of(account, symbol, frequency)
         if (remembered := self._memory.recall(cell)) is not None:
             return remembered
-        offered = None if frequency else next(iter((await self.dataset(symbol)).frequencies), None)
+        offered = [] if frequency else (await self.dataset(symbol)).frequencies
         asked = {"account": str(account), "dataset": symbol, "frequency": frequency, "offered": offered}
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        query = urlencode({name: value for name, value in asked.items() if value}, doseq=True)
         answer = await self._entitlements.get("/internal/may", query)
         if answer.status != 200:
             raise TemporarilyUnavailable

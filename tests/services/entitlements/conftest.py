@@ -48,11 +48,27 @@ class Http:
         self._client = httpx.AsyncClient(transport=transport, base_url="http://entitlements")
         self._private_key = private_key
 
-    def __call__(self, method: str, path: str, *, by: Principal | None = OPS, **how: Any) -> httpx.Response:
-        """One call; without anybody it carries no identity."""
+    def __call__(
+        self, method: str, path: str, *, by: Principal | None = OPS, key: str | None = None, **how: Any
+    ) -> httpx.Response:
+        """One call, perhaps under an `Idempotency-Key`; without anybody it carries no identity."""
         issuer = "pricing" if by is not None and by.role == "service" else "gateway"
         headers = {} if by is None else {HEADER: Signer(self._private_key, issuer=issuer).token(by, "entitlements")}
+        headers |= {} if key is None else {"Idempotency-Key": key}
         return self._runner.run(self._client.request(method, path, headers=headers, **how))
+
+    def at_once(self, path: str, bodies: dict[str, Any], *, by: Principal = OPS) -> list[httpx.Response]:
+        """Bodies that are posted at the same time, each under its `Idempotency-Key`."""
+        token = Signer(self._private_key, issuer="gateway").token(by, "entitlements")
+
+        async def post() -> list[httpx.Response]:
+            calls = [
+                self._client.post(path, json=body, headers={HEADER: token, "Idempotency-Key": key})
+                for key, body in bodies.items()
+            ]
+            return await asyncio.gather(*calls)
+
+        return self._runner.run(post())
 
     def close(self) -> None:
         """Leave."""

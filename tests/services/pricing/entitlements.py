@@ -19,7 +19,8 @@ UNKNOWN = dict.fromkeys(("grant", "request", "starts_at", "ends_at", "reason", "
 
 async def may(request: Request) -> JSONResponse:
     """Yes, unless `app.state.refusal` is set, from the question after `app.state.yeses` on; every one is kept."""
-    request.app.state.asked.append(dict(request.query_params))
+    offered = request.query_params.getlist("offered")
+    request.app.state.asked.append(dict(request.query_params) | ({"offered": offered} if offered else {}))
     told = len(request.app.state.asked) > request.app.state.yeses
     refusal: dict[str, Any] | None = request.app.state.refusal if told else None
     state = "active" if refusal is None else refusal["code"]

@@ -1,15 +1,18 @@
 """Every refusal's remedy, sent as it stands, changes the state; there is none where only waiting helps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.entitlements.access.schemas import AccessQuery
+from services.entitlements.requests.errors import Cooldown
+from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.standing.schemas import Ruling
+from shared.wire import instant_text
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, OPS, QUANT, T0, SetClock
+from tests.services.entitlements.fakes import DAY, MS, OPS, QUANT, T0, SetClock
 
 MINUTE = timedelta(minutes=1)
 Step = Callable[[Desk, SetClock], Any]
@@ -51,6 +54,54 @@ def _revoked(desk: Desk, clock: SetClock) -> None:
     desk.revoke(desk.give("1d")[0].id)
 
 
+def _renewal_refused_then_ended(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", duration_days=2)
+    clock.at += 2 * DAY - MINUTE
+    desk.refuse(desk.ask("1d").id)
+    clock.at += MINUTE
+
+
+def _upgrade_refused_then_trial_ended(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", trial=True)
+    clock.at += 14 * DAY - MINUTE
+    desk.refuse(desk.ask("1d").id)
+    clock.at += MINUTE
+
+
+def _renewal_refused_then_revoked(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", duration_days=2)
+    clock.at += DAY
+    desk.refuse(desk.ask("1d").id)
+    desk.revoke(grant.id)
+
+
+def _renewal_refused_then_relinquished(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", duration_days=2)
+    clock.at += DAY
+    desk.refuse(desk.ask("1d").id)
+    desk.closings.relinquish(grant.id, QUANT)
+
+
+def _refused_in_grace(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", duration_days=2, grace_days=7)
+    clock.at += DAY
+    request = desk.ask("1d")
+    clock.at += 2 * DAY
+    assert desk.may().grace_until is not None
+    desk.refuse(request.id)
+
+
+def _renewal_refused_ended_long_ago(desk: Desk, clock: SetClock) -> None:
+    _renewal_refused_then_ended(desk, clock)
+    clock.at += DAY
+
+
+def _refused_then_given_and_revoked(desk: Desk, clock: SetClock) -> None:
+    _refused(desk, clock)
+    clock.at += MINUTE
+    _revoked(desk, clock)
+
+
 def _relinquished(desk: Desk, clock: SetClock) -> None:
     desk.closings.relinquish(desk.give("1d")[0].id, QUANT)
 
@@ -82,23 +133,30 @@ HELPED = [
     ("refused", _refused_long_ago),
     ("lapsed", _lapsed),
     ("ended", _ended),
+    ("ended", _renewal_refused_ended_long_ago),
     ("trial-ended", _trial_ended),
     ("revoked", _revoked),
+    ("revoked", _refused_then_given_and_revoked),
     ("relinquished", _relinquished),
 ]
 NOT_HELPED = [
     ("pending", _pending),
     ("refused", _refused),
+    ("ended", _renewal_refused_then_ended),
+    ("ended", _refused_in_grace),
+    ("trial-ended", _upgrade_refused_then_trial_ended),
+    ("revoked", _renewal_refused_then_revoked),
+    ("relinquished", _renewal_refused_then_relinquished),
     ("scheduled", _scheduled),
     ("blocked", _blocked),
     ("blocked", _closed),
 ]
 
 
-def told(desk: Desk, frequency: str | None) -> tuple[str, Any]:
+def told(desk: Desk, frequency: str | None, offered: Sequence[str] = ("1h", "1d", "1mo")) -> tuple[str, Any]:
     """The code and the remedy."""
     query = AccessQuery.model_validate(
-        {"account": QUANT.account_id, "dataset": "BTC", "frequency": frequency, "offered": "1h"}
+        {"account": QUANT.account_id, "dataset": "BTC", "frequency": frequency, "offered": offered}
     )
     refusal = desk.access.may(query).refusal
     assert refusal is not None
@@ -135,3 +193,48 @@ def test_a_remedy_sent_as_it_stands_changes_the_state(
 def test_where_only_waiting_helps_there_is_no_remedy(desk: Desk, clock: SetClock, code: str, step: Step) -> None:
     step(desk, clock)
     assert told(desk, "1d") == (code, None)
+
+
+def test_a_question_about_a_dataset_is_helped_by_what_is_offered_and_can_be_asked_for(
+    desk: Desk, clock: SetClock
+) -> None:
+    def asking(frequency: str) -> dict[str, Any]:
+        body = {"dataset": "BTC", "frequencies": [frequency]}
+        return {"method": "POST", "href": "/v1/access-requests", "body": body}
+
+    desk.give("1h")
+    desk.retirements.follow(Retiring(symbol="BTC", retired={"1h": clock.at}))
+    clock.at += MINUTE
+    assert told(desk, None, ["1d", "1mo"]) == ("ended", asking("1d"))
+    assert told(desk, None, []) == ("ended", None)
+    desk.refuse(desk.ask("1d").id)
+    assert told(desk, None, ["1d", "1mo"]) == ("refused", asking("1mo"))
+    assert told(desk, None, ["1d"]) == ("refused", None)
+    clock.at += DAY
+    assert told(desk, None, ["1d", "1mo"]) == ("refused", asking("1d"))
+
+
+REFUSED = [
+    _refused,
+    _refused_in_grace,
+    _renewal_refused_then_ended,
+    _upgrade_refused_then_trial_ended,
+    _renewal_refused_then_revoked,
+    _renewal_refused_then_relinquished,
+]
+
+
+@pytest.mark.parametrize("step", REFUSED)
+def test_when_a_refused_cell_may_be_asked_for_again_is_told_and_true(desk: Desk, clock: SetClock, step: Step) -> None:
+    step(desk, clock)
+    [cell] = [cell for cell in desk.cells() if cell.frequency == "1d"]
+    refusal = desk.may().refusal
+    assert refusal is not None
+    assert cell.reapply_after is not None
+    assert refusal.members["reapply_after"] == instant_text(cell.reapply_after)
+    assert "`reapply_after`" in refusal.detail
+    clock.at = cell.reapply_after - MS
+    with pytest.raises(Cooldown):
+        desk.ask("1d")
+    clock.at += MS
+    desk.ask("1d")

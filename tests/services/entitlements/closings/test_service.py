@@ -1,5 +1,6 @@
 """Revoking later, taking that back, and giving back what one holds."""
 
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -122,6 +123,16 @@ def test_nobody_keeps_their_own_grant(desk: Desk) -> None:
     [grant] = desk.give("1d", to=OPS, by=ADMIN)
     with pytest.raises(SelfDecision):
         desk.closings.keep(grant.id, OPS)
+
+
+@pytest.mark.parametrize("at", [None, T0 + 2 * DAY])
+def test_nobody_revokes_their_own_grant_nor_puts_off_its_revocation(desk: Desk, at: datetime | None) -> None:
+    [grant] = desk.give("1d", to=OPS, by=ADMIN)
+    planned = desk.revoke(grant.id, by=ADMIN, at=T0 + DAY)
+    with pytest.raises(SelfDecision):
+        desk.revoke(grant.id, "Not yet.", by=OPS, at=at)
+    assert desk.grants.find(grant.id, ADMIN) == planned
+    assert desk.closings.relinquish(grant.id, OPS).status == "relinquished"
 
 
 def test_what_is_given_back_is_over_at_once_and_the_same_when_given_back_again(desk: Desk, clock: SetClock) -> None:

@@ -1,5 +1,6 @@
 """Giving access without a request."""
 
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,29 @@ def test_a_direct_grant_settles_what_is_pending_in_its_cells_and_nothing_else(de
     assert (items["1d"].status, items["1d"].grant, items["1h"].status) == ("approved", grant.id, "pending")
     assert (items["1d"].decided_at, items["1d"].outcome_by) == (T0, "ops")
     assert grant.request == request.id
+
+
+@pytest.mark.parametrize("starts_at", [None, T0 + DAY])
+def test_who_asked_is_told_what_became_of_each_request_and_of_the_rest_that_it_started(
+    desk: Desk, starts_at: datetime | None
+) -> None:
+    first, second = desk.ask("1h", "1mo"), desk.ask("1d")
+    hour, month, day = desk.give("1h", "1mo", "1d", starts_at=starts_at)
+    told = [event["data"] for event in desk.told("access.decided")]
+    assert [t["request"] for t in told] == [str(first.id), str(second.id)]
+    decided = [(d["frequency"], d["outcome"], d["grant"], d["reason"]) for t in told for d in t["decisions"]]
+    assert decided == [(g.frequency, "approved", str(g.id), "Signed") for g in (hour, month, day)]
+    assert {row.subject for row in desk.audited("access.decided")} == {str(first.id), str(second.id)}
+    assert len(desk.audited("access.decided")) == 2
+    assert desk.told("grant.started") == []
+
+
+def test_what_was_not_asked_for_is_told_apart_from_what_was(desk: Desk) -> None:
+    desk.ask("1h")
+    _, day = desk.give("1h", "1d")
+    [told] = desk.told("grant.started")
+    assert [grant["id"] for grant in told["data"]["grants"]] == [str(day.id)]
+    assert len(desk.told("access.decided")) == 1
 
 
 def test_a_lapsed_item_is_not_settled(desk: Desk, clock: SetClock) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from services.entitlements.grants.entities import Grant
@@ -48,7 +47,7 @@ class History:
         try:
             with self.desk.session.begin_nested():
                 self.chance.choice(acts)()
-        except (Problem, IntegrityError, IndexError):
+        except (Problem, IndexError):
             self.desk.session.expire_all()
 
     def ask(self) -> None:

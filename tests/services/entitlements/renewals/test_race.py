@@ -16,11 +16,13 @@ from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantClosed
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut
+from services.entitlements.requests.errors import AlreadyDecided
+from services.entitlements.requests.schemas import RequestsQuery
 from shared.database import Database
 from shared.principal import Principal
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import person
+from tests.services.entitlements.fakes import OPS, person
 from tests.services.entitlements.race import at_once
 
 THREADS, ROUNDS = 16, 6
@@ -73,8 +75,8 @@ def revoke(desk: Desk, _somebody: Principal, grant: GrantOut) -> GrantOut:
     return desk.revoke(grant.id)
 
 
-def renew(desk: Desk, somebody: Principal, _grant: GrantOut) -> GrantOut:
-    """Give the cell anew, which renews what runs there."""
+def give(desk: Desk, somebody: Principal, _grant: GrantOut) -> GrantOut:
+    """Give the cell anew, in the place of what stands there."""
     return desk.give("1d", to=somebody, duration_days=100)[0]
 
 
@@ -115,10 +117,35 @@ def test_w7_a_revocation_against_extensions_leaves_no_fault_in_the_history(datab
         assert grants[0].close_reason == ("superseded" if extended else "revoked")
 
 
-def test_w7_a_revocation_against_renewals_leaves_no_fault_in_the_history(database: Database) -> None:
+def approve(desk: Desk, somebody: Principal, _grant: GrantOut) -> GrantOut:
+    """Approve what was asked for, which renews what runs there."""
+    [request] = desk.requests.page(RequestsQuery(account=somebody.account_id), OPS, after=None, limit=2)
+    desk.decide(request.id, outcome="approve", duration_days=100)
+    [item] = desk.requests.find(request.id, OPS).items
+    assert item.grant is not None
+    return desk.grants.find(item.grant, OPS)
+
+
+def test_w7_a_revocation_against_renewals_ends_the_old_grant_once_and_approves_once(database: Database) -> None:
+    for _ in range(ROUNDS):
+        somebody, grant = given(database, duration_days=1)
+        with database.transaction() as session:
+            Desk(session).ask("1d", by=somebody)
+        answers = race(database, (somebody, grant), approve, revoke)
+        [new] = [answer for answer in answers[::2] if isinstance(answer, GrantOut)]
+        assert sum(isinstance(answer, AlreadyDecided) for answer in answers[::2]) == THREADS // 2 - 1, answers
+        with database.transaction() as session:
+            first, second = (session.get_one(Grant, id_) for id_ in (grant.id, new.id))
+        renewed = first.close_reason == "superseded"
+        assert all(isinstance(answer, GrantClosed if renewed else GrantOut) for answer in answers[1::2]), answers
+        assert (second.closed_at, second.origin) == (None, "renewal" if renewed else "ops")
+        assert (first.close_reason, second.supersedes) in (("superseded", first.id), ("revoked", None))
+
+
+def test_w7_a_revocation_against_direct_grants_leaves_no_fault_in_the_history(database: Database) -> None:
     for _ in range(ROUNDS):
         somebody, grant = given(database, duration_days=50)
-        answers = race(database, (somebody, grant), renew, revoke)
+        answers = race(database, (somebody, grant), give, revoke)
         assert all(isinstance(answer, (GrantOut, *LAPSED)) for answer in answers), answers
         with database.transaction() as session:
             query = select(Grant).where(Grant.account == somebody.account_id)

@@ -1,5 +1,6 @@
 """Extending: no gap, never shorter, and the grace while a renewal is undecided."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from services.entitlements.accounts.errors import AccountBlocked
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import GrantClosed, SelfDecision
+from services.entitlements.retirements.schemas import Retiring
 from shared.coherence.owner import is_settling
 from shared.errors import InvalidInput
 from tests.services.entitlements.desk import Desk
@@ -86,6 +88,19 @@ def test_what_has_not_begun_keeps_its_start(desk: Desk) -> None:
     assert (new.status, new.starts_at, new.ends_at) == ("scheduled", T0 + DAY, T0 + 6 * DAY)
 
 
+def test_that_it_started_is_told_once_it_has(desk: Desk, clock: SetClock) -> None:
+    [old] = desk.give("1d", starts_at=T0 + DAY, duration_days=1)
+    new = desk.extend(old.id, duration_days=5)
+    desk.announce()
+    assert desk.told("grant.started") == []
+    clock.at += DAY
+    desk.announce()
+    [told] = desk.told("grant.started")
+    assert [(g["id"], g["ends_at"]) for g in told["data"]["grants"]] == [(str(new.id), "2026-05-10T12:00:00Z")]
+    newer = desk.extend(new.id, duration_days=30)
+    assert [g["id"] for g in desk.told("grant.started")[1]["data"]["grants"]] == [str(newer.id)]
+
+
 def graced(desk: Desk, clock: SetClock, *, days: int = 3) -> Grant:
     """A grant of ten days whose renewal is undecided on its last day, as asking for it writes."""
     [given] = desk.give("1d", duration_days=10, grace_days=days)
@@ -131,6 +146,57 @@ def test_an_extension_that_ends_before_the_grace_is_waited_out(
     desk.extend(grant.id, duration_days=days)
     assert is_settling(desk.session) is waited_out
     assert desk.may().until == T0 + (11 + days) * DAY
+
+
+@pytest.mark.parametrize("act", ["refuse", "withdraw"])
+def test_a_renewal_asked_for_keeps_access_going_until_it_is_refused_or_withdrawn(
+    desk: Desk, clock: SetClock, act: str
+) -> None:
+    [given] = desk.give("1d", duration_days=10, grace_days=3)
+    clock.at = T0 + 9 * DAY
+    request = desk.ask("1d")
+    clock.at = T0 + 11 * DAY
+    assert (desk.may().allowed, desk.may().grace_until) == (True, T0 + 13 * DAY)
+    desk.session.info.clear()
+    getattr(desk, act)(request.id)
+    assert is_settling(desk.session)
+    assert not desk.may().allowed
+    closed = desk.grants.find(given.id, OPS)
+    assert (closed.status, closed.closed_at) == ("ended", clock.at)
+
+
+def test_a_renewal_asked_for_keeps_access_going_until_it_lapses(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", duration_days=10, grace_days=30)
+    clock.at = T0 + 9 * DAY
+    request = desk.ask("1d")
+    clock.at = request.lapse_at - MS
+    assert (desk.may().allowed, desk.may().grace_until) == (True, request.lapse_at)
+    clock.at += MS
+    assert not desk.may().allowed
+    desk.requests.write_due_lapses(clock.at, 10)
+    assert not desk.may().allowed
+
+
+END = T0 + 11 * DAY
+SHORTENED = {
+    "revoked": lambda desk, grant: desk.revoke(grant.id, at=END),
+    "extended": lambda desk, grant: desk.extend(grant.id, ends_at=END),
+    "given": lambda desk, grant: desk.give("1d", ends_at=END),  # noqa: ARG005 - as the others
+    "retired": lambda desk, grant: desk.retirements.follow(Retiring(symbol=grant.dataset, retired={"1d": END})),
+}
+
+
+@pytest.mark.parametrize("shorten", SHORTENED.values(), ids=SHORTENED)
+def test_what_cuts_a_grace_is_waited_out_also_if_decided_before_it_began(
+    desk: Desk, clock: SetClock, shorten: Callable[[Desk, Grant], object]
+) -> None:
+    grant = graced(desk, clock)
+    clock.at = T0 + 10 * DAY - MS  # by the commit it may have begun, and been answered with
+    desk.session.info.clear()
+    shorten(desk, grant)
+    assert is_settling(desk.session)
+    clock.at = T0 + 10 * DAY
+    assert desk.may().until == END
 
 
 def test_a_grace_is_used_once(desk: Desk, clock: SetClock) -> None:

@@ -1,10 +1,13 @@
 """What follows from a retirement: once each, in time or late, and undone where the catalog undid it."""
 
-from datetime import datetime
+from contextlib import closing
+from datetime import UTC, datetime
 
 from services.entitlements.retirements.schemas import Retiring
+from shared.database import Database
+from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, T0, SetClock
+from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, T0, SetClock, person
 
 
 def follow(desk: Desk, **retired: datetime) -> None:
@@ -59,3 +62,57 @@ def test_a_retirement_that_was_undone_or_moved_is_followed(desk: Desk, clock: Se
     clock.at += 3 * DAY
     assert desk.may().until == grant.ends_at
     assert len(desk.told("dataset.retired")) == 2
+
+
+def test_the_end_of_what_was_extended_meanwhile_is_told_on_the_day(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", duration_days=10)
+    follow(desk, f1d=T0 + 2 * DAY)
+    extended = desk.extend(grant.id, duration_days=300)
+    follow(desk, f1d=T0 + 2 * DAY)
+    clock.at = T0 + 2 * DAY - MS
+    desk.announce()
+    assert (desk.may().until, desk.told("grant.ended")) == (T0 + 2 * DAY, [])
+    clock.at += MS
+    follow(desk, f1d=T0 + 2 * DAY)
+    for _ in range(2):
+        desk.announce()
+    [told] = desk.told("grant.ended")
+    assert (told["data"]["id"], told["data"]["status"]) == (str(extended.id), "retired")
+    assert told["data"]["closed_at"] == "2026-05-06T12:00:00Z"
+
+
+def test_many_are_followed_a_few_at_a_time_each_once(desk: Desk, clock: SetClock) -> None:
+    people = [person() for _ in range(5)]
+    for who in people:
+        desk.give("1d", to=who)
+        desk.ask("1h", by=who)
+    retiring = Retiring(symbol="BTC", retired={"1d": T0 + DAY, "1h": T0})
+    found = [desk.retirements.follow(retiring, limit=2) for _ in range(4)]
+    assert found == [4, 4, 2, 0]
+    assert {desk.may(who=who).until for who in people} == {T0 + DAY}
+    assert {cell.state for who in people for cell in desk.cells(who=who) if cell.frequency == "1h"} == {"refused"}
+    assert (len(desk.told("dataset.retired")), len(desk.told("access.decided"))) == (5, 5)
+    undone = [desk.retirements.follow(Retiring(symbol="BTC", retired={}), limit=2) for _ in range(4)]
+    assert undone == [2, 2, 1, 0]
+
+
+def test_what_lapsed_is_left_to_lapse(desk: Desk, clock: SetClock) -> None:
+    request = desk.ask("1d")
+    clock.at = request.lapse_at
+    assert desk.retirements.follow(Retiring(symbol="BTC", retired={"1d": T0})) == 0
+    assert desk.requests.find(request.id, OPS).status == "lapsed"
+
+
+def test_what_somebody_holds_is_left_for_the_next_time_and_nobody_waits(stores: Stores) -> None:
+    retiring = Retiring(symbol="BTC", retired={"1d": datetime.now(UTC) + DAY})
+    with closing(Database(stores.app_url("entitlements"))) as database:
+        with database.transaction() as session:
+            held = Desk(session).give("1d")[0].id
+            Desk(session).give("1d", to=OTHER)
+        with database.transaction() as holding:
+            Desk(holding).revoke(held)
+            with database.transaction() as session:
+                assert Desk(session).retirements.follow(retiring) == 1
+            holding.rollback()
+        with database.transaction() as session:
+            assert [Desk(session).retirements.follow(retiring) for _ in range(2)] == [1, 0]

@@ -105,3 +105,12 @@ def test_a_block_that_ended_by_itself_refuses_nothing_any_more(desk: Desk, clock
     assert desk.rules.predict(QUANT.account_id, [("BTC", "1d")])["BTC", "1d"].inputs.standing == "good"
     [item] = desk.ask("1d", trial=True).items
     assert (item.status, item.reason_code) == ("approved", "short-trial")
+
+
+def test_a_rule_that_makes_no_sense_is_shown_to_whoever_repairs_it(desk: Desk) -> None:
+    broken = {"name": "from-the-future", "when": {"moon": "full"}, "verdict": "approve"}
+    row = {"version": 2, "note": "By hand", "rules": [broken, REFER], "created_at": T0}
+    desk.session.execute(insert(RuleVersion).values(row))
+    shown = desk.rules.find(None)
+    assert (shown.unreadable, [rule.name for rule in shown.rules]) == ([broken], ["later"])
+    assert replaced(desk, REFER, replaces=2).unreadable == []

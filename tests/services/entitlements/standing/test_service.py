@@ -1,9 +1,12 @@
 """Blocking stops reads, requests and approvals; closing also withdraws and revokes; nobody does it to themselves."""
 
+from typing import Any
+
 import pytest
 
 from services.entitlements.accounts.errors import AccountClosed
 from services.entitlements.grants.errors import SelfDecision
+from services.entitlements.rules.schemas import NewRules
 from services.entitlements.standing.schemas import Block, Ruling
 from shared.coherence.owner import NAMES
 from shared.coherence.stamp import name_of
@@ -96,3 +99,31 @@ def test_nobody_rules_on_themselves(desk: Desk, somebody: Principal, act: str) -
 def test_a_block_cannot_end_in_the_past(desk: Desk) -> None:
     with pytest.raises(InvalidInput):
         desk.block(until=T0)
+
+
+@pytest.mark.parametrize("verdict", [None, "approve", "refer"])
+@pytest.mark.parametrize("standing", ["blocked", "closed"])
+def test_what_a_block_stops_it_stops_whatever_the_rules_say(desk: Desk, standing: str, verdict: str | None) -> None:
+    said: dict[str, Any] = {"name": "all", "when": {}, "verdict": verdict, "reason": "All.", "reason_code": "all"}
+    new = {"replaces": 1, "note": "None about standing", "rules": [said] if verdict else []}
+    desk.rules.replace(NewRules.model_validate(new), ADMIN)
+    desk.block() if standing == "blocked" else desk.standings.close(desk.account(), WHY, OPS)
+    [seen] = desk.preview("1d").items
+    [item] = desk.ask("1d").items
+    assert (item.status, item.outcome_by, item.reason_code) == ("refused", "rule", f"account-{standing}")
+    assert (seen.outcome, seen.rule, seen.reason) == ("refused", f"account-{standing}", item.reason)
+
+
+def test_what_closing_withdrew_is_recorded_for_each_request_and_ops_is_told(desk: Desk) -> None:
+    first, second = desk.ask("1mo", "1d"), desk.ask("1h")
+    desk.refuse(second.id)
+    third = desk.ask("1d", dataset="ETH")
+    desk.standings.close(desk.account(), WHY, OPS)
+    withdrawn = {row.subject: (row.actor, row.data["frequencies"]) for row in desk.audited("access.withdrawn")}
+    assert withdrawn == {
+        str(first.id): (str(OPS.account), ["1d", "1mo"]),
+        str(third.id): (str(OPS.account), ["1d"]),
+    }
+    assert len(desk.audited("access.withdrawn")) == 2
+    told = [(t["recipient"], t["data"]["request"], t["data"]["account_name"]) for t in desk.told("access.withdrawn")]
+    assert told == [("ops", str(first.id), "Ada"), ("ops", str(third.id), "Ada")]

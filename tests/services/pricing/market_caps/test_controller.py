@@ -42,7 +42,7 @@ def test_the_shape_and_who_is_asked(service: Service) -> None:
             }
         ],
     }
-    assert entitlements.app.state.asked == [{"account": str(ACCOUNT), "dataset": "BTC", "offered": "1h"}]
+    assert entitlements.app.state.asked == [{"account": str(ACCOUNT), "dataset": "BTC", "offered": ["1h", "1d", "1mo"]}]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 500])
