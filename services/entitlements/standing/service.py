@@ -18,6 +18,7 @@ from services.entitlements.notifications.events import announce
 from services.entitlements.requests.policy import is_undecided
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.standing.schemas import Block, Ruling
+from services.entitlements.webhooks.repository import WebhookRepository
 from shared import audit
 from shared.clock import Clock
 from shared.errors import invalid
@@ -38,6 +39,7 @@ class StandingService:
         self._grants = GrantRepository(session)
         self._requests = RequestRepository(session)
         self._closings = ClosingService(session, clock)
+        self._webhooks = WebhookRepository(session)
 
     def block(self, account: AccountOut, why: Block, by: Principal) -> AccountOut:
         """Stop reads, requests and approvals; raises SelfDecision, AccountClosed."""
@@ -63,12 +65,13 @@ class StandingService:
         return account.model_copy(update={"standing": "good"})
 
     def close(self, account: AccountOut, why: Ruling, by: Principal) -> AccountOut:
-        """Withdraw and revoke everything, for good; a closed one stays as it is. Raises SelfDecision."""
+        """Withdraw, revoke and disable everything, for good; a closed one stays as it is. Raises SelfDecision."""
         found, now = self._lock(account, by)
         if standing_of(found, now) != "closed":
             self._rule(found, "closed", why, by, now)
             self._withdraw(found, by, now)
             self._revoke(found, why, by, now)
+            self._webhooks.disable_all(found.id, at=now, reason="closed")
         self._grants.see_closed()
         return account.model_copy(update={"standing": "closed"})
 

@@ -14,6 +14,7 @@ from services.entitlements.webhooks.schemas import (
     NewWebhook,
     NewWebhookOut,
     WebhookList,
+    WebhooksQuery,
 )
 from shared.pagination import Page, cursors_of, cut, link_next
 
@@ -57,7 +58,8 @@ def add_webhook(new: NewWebhook, webhooks: Webhooks, response: Response) -> NewW
 
     The secret is shown this once. What the receiver does not take with a 2xx within 15 seconds is tried again after
     5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, each give or take a fifth; `Retry-After` is honoured, redirects are
-    not followed. A receiver that answers 410, or does nothing but fail for five days, is told no more.
+    not followed. A receiver that answers 410, or does nothing but fail for five days, is told no more, nor is one whose
+    account is closed. Ops' webhooks are also told what all of Ops is, and all of Ops is told that there is a new one.
     """
     added = webhooks.add(new.url)
     response.headers["Location"] = f"{PATH}/{added.id}"
@@ -65,14 +67,14 @@ def add_webhook(new: NewWebhook, webhooks: Webhooks, response: Response) -> NewW
 
 
 @router.get("", summary="List webhooks", operation_id="listWebhooks")
-def list_webhooks(webhooks: Webhooks) -> WebhookList:
-    """Your webhooks, oldest first; there are at most ten."""
-    return WebhookList(data=webhooks.list())
+def list_webhooks(webhooks: Webhooks, query: Annotated[WebhooksQuery, Query()]) -> WebhookList:
+    """Your webhooks, oldest first; there are at most ten. Ops sees another account's by `account`."""
+    return WebhookList(data=webhooks.list(query.account))
 
 
 @router.delete("/{id}", status_code=204, summary="Be told there no more", operation_id="removeWebhook")
 def remove_webhook(id: UUID, webhooks: Webhooks) -> None:  # noqa: A002
-    """Deletes the webhook and the log of what was sent to it."""
+    """Deletes the webhook and the log of what was sent to it; Ops may delete anybody's."""
     webhooks.remove(id)
 
 

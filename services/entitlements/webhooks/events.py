@@ -59,7 +59,11 @@ TOLD: dict[str, Telling] = {
     ),
     "account.blocked": Telling("The account may not ask for now.", {"reason": "Unpaid.", "until": END}),
     "account.unblocked": Telling("The account may ask again.", {"reason": "Paid."}),
-    "account.closed": Telling("The account was closed.", {"reason": "The contract ended."}),
+    "account.closed": Telling("The account was closed, and its webhooks with it.", {"reason": "The contract ended."}),
+    "webhook.added": Telling(
+        "To Ops: one of Ops has a new webhook, which hears all that Ops is told.",
+        {"webhook": ID, "url": "https://example.com/tickgate", "account": OTHER_ID, "account_name": "Operations"},
+    ),
     "webhook.disabled": Telling(
         "A webhook is told no more: it answered 410, or did nothing but fail for five days.",
         {"webhook": ID, "url": "https://example.com/tickgate", "reason": "failing"},

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func
+from sqlalchemy import delete, exists, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
+from services.entitlements.accounts.entities import Account
 from services.entitlements.webhooks.entities import Delivery, Webhook
 
 KEPT = timedelta(days=30)
@@ -43,15 +44,21 @@ class WebhookRepository:
             query = query.where(Webhook.account == account)
         return self._session.scalars(query.with_for_update()).first()
 
+    def disable_all(self, account: UUID, *, at: datetime, reason: str) -> None:
+        """Tell an account's webhooks nothing any more."""
+        working = update(Webhook).where(col(Webhook.account) == account, col(Webhook.disabled_at).is_(None))
+        self._session.execute(working.values(disabled_at=at, disabled_reason=reason))
+
     def remove(self, webhook: Webhook) -> None:
         """Delete it, with what was sent to it."""
         self._session.delete(webhook)
         self._session.flush()
 
     def hearing(self, recipient: str, *, of_ops: bool) -> Sequence[Webhook]:
-        """The working webhooks of an account, or those that hear what all of Ops is told."""
+        """The working webhooks of an account, or those that hear what all of Ops is told; none of a closed account."""
         whose = col(Webhook.hears_ops) if of_ops else Webhook.account == UUID(recipient)
-        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None))).all()
+        closed = exists().where(col(Account.id) == col(Webhook.account), col(Account.standing) == "closed")
+        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None), ~closed)).all()
 
     def add_delivery(self, delivery: Delivery) -> bool:
         """Write a delivery; false when the webhook has one of this event."""

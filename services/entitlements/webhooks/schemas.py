@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from shared.wire import Input, Output
+from shared.wire import Input, Output, Query
 
 Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[!-~]+$")]
 
@@ -17,6 +17,12 @@ class NewWebhook(Input):
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://example.com/tickgate"}]})
 
     url: Url = Field(description="https, on the open internet.", examples=["https://example.com/tickgate"])
+
+
+class WebhooksQuery(Query):
+    """Whose webhooks."""
+
+    account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
 
 
 class Message(Output):
@@ -35,8 +41,9 @@ class WebhookOut(Output):
     created_at: datetime
     state: Literal["active", "disabled"]
     disabled_at: datetime | None
-    disabled_reason: Literal["gone", "failing"] | None = Field(
-        description="`gone`: it answered 410; `failing`: it did nothing but fail for five days."
+    disabled_reason: Literal["gone", "failing", "closed"] | None = Field(
+        description="`gone`: it answered 410; `failing`: it did nothing but fail for five days; `closed`: the account "
+        "was closed."
     )
 
 

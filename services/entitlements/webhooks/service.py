@@ -31,6 +31,7 @@ from shared.wire import instant_text
 
 MOST = 10
 DUE = "webhook.due"
+ADDED = "webhook.added"
 DISABLED = "webhook.disabled"
 
 
@@ -66,11 +67,14 @@ class WebhookService:
         )
         self._webhooks.add(webhook)
         self._record("webhook.added", webhook)
+        if webhook.hears_ops:
+            by = {"account": str(webhook.account), "account_name": self._caller.name}
+            announce(self._session, ADDED, to=OPS, data={"webhook": str(id_), "url": url, **by})
         return _with_secret(webhook, secret)
 
     def remove(self, webhook: UUID) -> None:
-        """Tell nothing there any more; raises WebhookNotFound."""
-        found = self._own(webhook)
+        """Tell nothing there any more; Ops may stop anybody's. Raises WebhookNotFound."""
+        found = self._locked(webhook, None if self._caller.is_ops else self._caller.account_id)
         self._webhooks.remove(found)
         self._record("webhook.removed", found)
 
@@ -103,12 +107,16 @@ class WebhookService:
         self._webhooks.flush()
         return _describe_delivery(sent)
 
-    def list(self) -> list[WebhookOut]:
-        """The account's webhooks, oldest first."""
-        return [_describe(webhook) for webhook in self._webhooks.of(self._caller.account_id)]
+    def list(self, account: UUID | None = None) -> list[WebhookOut]:
+        """The caller's webhooks, or, for Ops, those of the account asked for, oldest first."""
+        whose = account if account is not None and self._caller.is_ops else self._caller.account_id
+        return [_describe(webhook) for webhook in self._webhooks.of(whose)]
 
     def _own(self, webhook: UUID) -> Webhook:
-        found = self._webhooks.lock(webhook, self._caller.account_id)
+        return self._locked(webhook, self._caller.account_id)
+
+    def _locked(self, webhook: UUID, account: UUID | None) -> Webhook:
+        found = self._webhooks.lock(webhook, account)
         if found is None:
             raise WebhookNotFound
         return found

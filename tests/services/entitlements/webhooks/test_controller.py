@@ -8,7 +8,7 @@ from services.entitlements.module import module
 from services.entitlements.webhooks.schemas import Message
 from shared.application import create_app
 from tests.services.entitlements.conftest import Http
-from tests.services.entitlements.fakes import NOBODY, OTHER, QUANT, person
+from tests.services.entitlements.fakes import NOBODY, OPS, OTHER, QUANT, person
 from tests.services.entitlements.refusals import pointers, refusal
 
 PATH = "/v1/webhooks"
@@ -33,6 +33,16 @@ def test_a_webhook_is_made_shown_without_its_secret_rotated_and_deleted(http: Ht
     assert (rotated.status_code, rotated.json()["secret"] == webhook["secret"]) == (201, False)
     assert http("GET", f"{PATH}/{webhook['id']}/deliveries", by=ada).json() == {"data": [], "next_cursor": None}
     assert http("DELETE", f"{PATH}/{webhook['id']}", by=ada).status_code == 204
+    assert http("GET", PATH, by=ada).json()["data"] == []
+
+
+def test_ops_looks_at_a_quant_s_webhooks_and_deletes_one(http: Http) -> None:
+    ada = person()
+    made = http("POST", PATH, by=ada, json=BODY).json()
+    asked = {"account": str(ada.account)}
+    assert [one["id"] for one in http("GET", PATH, by=OPS, params=asked).json()["data"]] == [made["id"]]
+    assert http("GET", PATH, by=OTHER, params=asked).json()["data"] == []
+    assert http("DELETE", f"{PATH}/{made['id']}", by=OPS).status_code == 204
     assert http("GET", PATH, by=ada).json()["data"] == []
 
 

@@ -12,13 +12,16 @@ from sqlalchemy.orm import Session
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from services.entitlements.accounts.schemas import AccountOut
 from services.entitlements.database import outbox
+from services.entitlements.standing.schemas import Ruling
+from services.entitlements.standing.service import StandingService
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
 from services.entitlements.webhooks.events import TOLD
 from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
-from services.entitlements.webhooks.service import DISABLED, DUE, MOST, DeliveryService, WebhookService
+from services.entitlements.webhooks.service import ADDED, DISABLED, DUE, MOST, DeliveryService, WebhookService
 from services.entitlements.webhooks.source import Outcome
 from services.entitlements.webhooks.tasks import LEASE, tasks
 from shared.clock import DatabaseClock
@@ -178,20 +181,13 @@ def test_d4_a_receiver_that_is_gone_is_told_no_more_and_its_owner_is(database: D
     for _ in range(2):
         post.announce()
     assert [told.state for told in post.deliveries(webhook.id)] == ["failed"]
-    [notice] = notices(database)
+    [(_, notice)] = told_of(database, DISABLED)
     assert notice == {"webhook": str(webhook.id), "url": URL, "reason": "gone"}
     assert set(notice) == set(TOLD[DISABLED].data)
     with database.transaction() as session:
         assert [(one.state, one.disabled_reason) for one in post.owner(session).list()] == [("disabled", "gone")]
     with pytest.raises(WebhookDisabled), database.transaction() as session:
         post.owner(session).replay(webhook.id, post.deliveries(webhook.id)[0].id)
-
-
-def notices(database: Database) -> list[dict[str, Any]]:
-    """What was said about webhooks."""
-    with database.transaction() as session:
-        query = select(outbox.c.payload).where(outbox.c.type == "webhook.disabled")
-        return [payload["data"] for payload in session.execute(query).scalars()]
 
 
 def test_d4_ten_tries_are_all_and_a_replay_begins_anew(database: Database) -> None:
@@ -229,7 +225,7 @@ def test_d4_five_days_of_nothing_but_failures_end_it_with_a_notice(database: Dat
         session.execute(update(Webhook).values(failing_since=func.clock_timestamp() - timedelta(days=5)))
     post.later()
     assert [told.state for told in post.deliveries(webhook.id)] == ["failed"]
-    assert [notice["reason"] for notice in notices(database)] == ["failing"]
+    assert [notice["reason"] for _, notice in told_of(database, DISABLED)] == ["failing"]
 
 
 def test_d4_one_success_and_the_five_days_begin_anew(database: Database) -> None:
@@ -254,9 +250,59 @@ def test_an_event_that_is_handled_twice_is_delivered_once(database: Database) ->
 def test_what_all_of_ops_is_told_goes_to_ops_webhooks_and_nobody_else_s(database: Database) -> None:
     post = Post(database, Scripted(OK))
     theirs = {who.account: post.add(who).id for who in (QUANT, OPS, ADMIN)}
+    post.work()
+    before = {account: len(post.deliveries(theirs[account], who)) for account, who in people()}
     post.announce("ops")
-    told = {account: len(post.deliveries(theirs[account], who)) for account, who in people()}
+    told = {account: len(post.deliveries(theirs[account], who)) - before[account] for account, who in people()}
     assert told == {QUANT.account: 0, OPS.account: 1, ADMIN.account: 1}
+
+
+def test_of_a_webhook_that_hears_what_ops_is_told_all_of_ops_is_told(database: Database) -> None:
+    post = Post(database, Scripted(OK))
+    post.add(QUANT)
+    webhook = post.add(OPS)
+    whose = {"account": str(OPS.account), "account_name": OPS.name}
+    assert told_of(database, ADDED) == [("ops", {"webhook": str(webhook.id), "url": URL, **whose})]
+    assert set(told_of(database, ADDED)[0][1]) == set(TOLD[ADDED].data)
+
+
+def test_nothing_is_heard_by_the_webhooks_of_a_closed_account_whoever_it_belonged_to(database: Database) -> None:
+    post = Post(database, Scripted(OK))
+    theirs = {who.account: post.add(who).id for who in (QUANT, OPS, ADMIN)}
+    for who in (QUANT, OPS):
+        close(database, who)
+    post.work()
+    assert {headers["webhook-id"] for _, headers, _ in post.receiver.got} == {
+        str(one.id) for one in post.deliveries(theirs[ADMIN.account], ADMIN)
+    }
+    before = len(post.receiver.got)
+    post.announce("ops")
+    assert len(post.receiver.got) == before + 1
+    with database.transaction() as session:
+        assert [(one.state, one.disabled_reason) for one in post.owner(session, OPS).list()] == [("disabled", "closed")]
+
+
+def test_a_webhook_that_a_closed_account_makes_with_a_key_it_still_has_hears_nothing(database: Database) -> None:
+    post = Post(database, Scripted(OK))
+    close(database, OPS)
+    post.add(OPS)
+    post.announce("ops")
+    post.announce(str(OPS.account))
+    assert post.receiver.got == []
+
+
+def close(database: Database, who: Principal) -> None:
+    """Close somebody's account."""
+    with database.transaction() as session:
+        account = AccountOut(id=who.account_id, name=who.name, role="ops" if who.is_ops else "quant")
+        StandingService(session, DatabaseClock()).close(account, Ruling(reason="Gone."), ADMIN)
+
+
+def told_of(database: Database, type_: str) -> list[tuple[str, dict[str, Any]]]:
+    """Who is told of something, and what."""
+    with database.transaction() as session:
+        query = select(outbox.c.payload).where(outbox.c.type == type_)
+        return [(payload["recipient"], payload["data"]) for payload in session.execute(query).scalars()]
 
 
 def people() -> list[tuple[UUID | None, Principal]]:
@@ -287,6 +333,20 @@ def test_another_s_webhook_is_not_found(session: Session) -> None:
     with pytest.raises(DeliveryNotFound):
         mine.replay(webhook, webhook)
     assert theirs.list() == []
+
+
+def test_ops_sees_and_stops_anybody_s_but_neither_reads_nor_turns_them(session: Session) -> None:
+    mine = WebhookService(session, DatabaseClock(), SECRETS, QUANT)
+    ops = WebhookService(session, DatabaseClock(), SECRETS, OPS)
+    other = WebhookService(session, DatabaseClock(), SECRETS, OTHER)
+    webhook = mine.add(URL).id
+    assert [one.id for one in ops.list(QUANT.account)] == [webhook]
+    assert (ops.list(), other.list(QUANT.account)) == ([], [])
+    for act in (ops.rotate, lambda id_: ops.deliveries(id_, before=None, limit=1), other.remove):
+        with pytest.raises(WebhookNotFound):
+            act(webhook)
+    ops.remove(webhook)
+    assert mine.list() == []
 
 
 def test_ten_are_enough(session: Session) -> None:
