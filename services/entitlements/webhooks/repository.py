@@ -46,8 +46,20 @@ class WebhookRepository:
 
     def disable_all(self, account: UUID, *, at: datetime, reason: str) -> None:
         """Tell an account's webhooks nothing any more."""
-        working = update(Webhook).where(col(Webhook.account) == account, col(Webhook.disabled_at).is_(None))
-        self._session.execute(working.values(disabled_at=at, disabled_reason=reason))
+        theirs = select(Webhook).where(Webhook.account == account, col(Webhook.disabled_at).is_(None))
+        for webhook in self._session.scalars(theirs.order_by(col(Webhook.id)).with_for_update()):
+            self.disable(webhook, at=at, reason=reason)
+
+    def disable(self, webhook: Webhook, *, at: datetime, reason: str) -> None:
+        """Tell it nothing any more, nor what was under way."""
+        webhook.disabled_at, webhook.disabled_reason = at, reason
+        self._session.flush()
+        self.give_up(webhook.id)
+
+    def give_up(self, webhook: UUID) -> None:
+        """Let what a webhook has not taken be failed."""
+        pending = update(Delivery).where(col(Delivery.webhook_id) == webhook, col(Delivery.state) == "pending")
+        self._session.execute(pending.values(state="failed", next_at=None))
 
     def remove(self, webhook: Webhook) -> None:
         """Delete it, with what was sent to it."""

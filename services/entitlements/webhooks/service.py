@@ -175,17 +175,19 @@ class DeliveryService:
             delivery.state, webhook.failing_since = "delivered", None
         else:
             webhook.failing_since = webhook.failing_since or now
-            self._go_on(session, delivery, webhook, outcome)
+            self._go_on(session, webhooks, delivery, webhook, outcome)
         webhooks.flush()
         webhooks.sweep(webhook.id, now)
 
-    def _go_on(self, session: Session, delivery: Delivery, webhook: Webhook, outcome: Outcome) -> None:
+    def _go_on(
+        self, session: Session, webhooks: WebhookRepository, delivery: Delivery, webhook: Webhook, outcome: Outcome
+    ) -> None:
         """After a failure: try again later, or no more."""
         now = self._clock.now(session)
         reason = "gone" if outcome.status == 410 else "failing" if is_hopeless(webhook.failing_since, now) else None
         pause = pause_after(delivery.tries, chance=self._chance(), asked=outcome.retry_after)
         if reason:
-            webhook.disabled_at, webhook.disabled_reason = now, reason
+            webhooks.disable(webhook, at=now, reason=reason)
             notice = {"webhook": str(webhook.id), "url": webhook.url, "reason": reason}
             announce(session, DISABLED, to=webhook.account, data=notice)
         if reason or pause is None:
@@ -222,7 +224,10 @@ def _still_due(webhooks: WebhookRepository, event: Event) -> tuple[Delivery | No
     """What a due event is about: nothing once the webhook is gone or disabled, or a replay took its place."""
     found = webhooks.delivery(UUID(event.payload["delivery"]))
     webhook = webhooks.lock(found.webhook_id) if found else None
-    if found is None or webhook is None or webhook.disabled_at is not None:
+    if found is None or webhook is None:
+        return None, None
+    if webhook.disabled_at is not None:
+        webhooks.give_up(webhook.id)  # what was written while it was being disabled
         return None, None
     delivery = webhooks.read_again(found)
     is_due = delivery.state == "pending" and delivery.round == event.payload["round"]

@@ -190,6 +190,28 @@ def test_d4_a_receiver_that_is_gone_is_told_no_more_and_its_owner_is(database: D
         post.owner(session).replay(webhook.id, post.deliveries(webhook.id)[0].id)
 
 
+def test_d4_what_was_under_way_to_a_receiver_that_is_gone_has_failed_too(database: Database) -> None:
+    post = Post(database, Scripted(FAILED, FAILED, Outcome(status=410)))
+    webhook = post.add()
+    for _ in range(2):
+        post.announce()
+    post.later()
+    told = post.deliveries(webhook.id)
+    assert sorted(len(one.attempts) for one in told) == [1, 2]
+    assert {(one.state, one.next_attempt_at) for one in told} == {("failed", None)}
+
+
+def test_what_was_written_while_a_webhook_was_being_disabled_has_failed_once_it_is_due(database: Database) -> None:
+    post = Post(database, Scripted(FAILED))
+    webhook = post.add()
+    post.announce()
+    with database.transaction() as session:
+        session.execute(update(Webhook).values(disabled_at=func.clock_timestamp(), disabled_reason="gone"))
+    assert [told.state for told in post.deliveries(webhook.id)] == ["pending"]
+    post.later()
+    assert [(told.state, told.next_attempt_at) for told in post.deliveries(webhook.id)] == [("failed", None)]
+
+
 def test_d4_ten_tries_are_all_and_a_replay_begins_anew(database: Database) -> None:
     post = Post(database, Scripted(FAILED))
     webhook = post.add()
@@ -289,6 +311,14 @@ def test_a_webhook_that_a_closed_account_makes_with_a_key_it_still_has_hears_not
     post.announce("ops")
     post.announce(str(OPS.account))
     assert post.receiver.got == []
+
+
+def test_what_was_under_way_to_a_closed_account_has_failed(database: Database) -> None:
+    post = Post(database, Scripted(FAILED))
+    webhook = post.add()
+    post.announce()
+    close(database, QUANT)
+    assert [(told.state, told.next_attempt_at) for told in post.deliveries(webhook.id)] == [("failed", None)]
 
 
 def close(database: Database, who: Principal) -> None:
