@@ -13,7 +13,19 @@ from sqlalchemy.orm import Session
 
 from shared.backlog import replay
 from shared.database import Database
-from shared.outbox import BATCH, MAX_ATTEMPTS, SPREAD, Errand, Event, Handler, deliver, hand_back, publish, take_due
+from shared.outbox import (
+    BATCH,
+    MAX_ATTEMPTS,
+    SPREAD,
+    Errand,
+    Event,
+    Handler,
+    NotNow,
+    deliver,
+    hand_back,
+    publish,
+    take_due,
+)
 from tests.shared.ground import Ground, act, effects, outbox
 
 TASKS = {"grant.ended": act}
@@ -243,6 +255,22 @@ def test_an_errand_has_a_lease_of_its_own(ground: Ground) -> None:
 
     deliver(ground.database, outbox, {"grant.ended": Errand(run, timedelta(minutes=1))}, *taken(ground))
     assert 59 < leases[0] < 63
+
+
+def test_an_errand_whose_turn_has_not_come_is_due_later_and_was_not_tried(ground: Ground) -> None:
+    published(ground)
+
+    def wait(_database: Database, _event: Event) -> Handler:
+        raise NotNow(timedelta(seconds=2))
+
+    for _ in range(MAX_ATTEMPTS + 1):
+        deliver(ground.database, outbox, {"grant.ended": Errand(wait, timedelta(minutes=1))}, *taken(ground))
+        left = "select state, attempts, extract(epoch from due_at - clock_timestamp()) from ground.outbox"
+        [(state, attempts, seconds)] = ground.sql(left)
+        assert (state, attempts, 1 < float(str(seconds)) <= 2) == ("pending", 0, True)
+        ground.sql(LEASE_OVER)
+    deliver(ground.database, outbox, TASKS, *taken(ground))
+    assert ground.effects() == ["grant.ended 1"]
 
 
 def test_d3_what_commits_late_is_handed_over_all_the_same(ground: Ground) -> None:

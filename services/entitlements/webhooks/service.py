@@ -27,9 +27,11 @@ from shared.errors import invalid
 from shared.ids import new_id
 from shared.outbox import Event, Handler, publish
 from shared.principal import Principal
+from shared.turns import Turns
 from shared.wire import instant_text
 
 MOST = 10
+AT_ONCE = 2  # attempts of one account in one worker: whose receivers hang keeps others from nothing
 DUE = "webhook.due"
 ADDED = "webhook.added"
 DISABLED = "webhook.disabled"
@@ -127,29 +129,38 @@ class WebhookService:
 
 @dataclass(frozen=True)
 class _Parcel:
+    account: UUID
     url: str
     headers: dict[str, str]
     body: str
 
 
 class DeliveryService:
-    """Brings events to webhooks; `chance` spreads the tries."""
+    """Brings events to webhooks, `at_once` of an account; `chance` spreads the tries."""
 
     def __init__(
-        self, clock: Clock, secrets: WebhookSecrets, receiver: Receiver, *, chance: Callable[[], float] = random.random
+        self,
+        clock: Clock,
+        secrets: WebhookSecrets,
+        receiver: Receiver,
+        *,
+        chance: Callable[[], float] = random.random,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._clock = clock
         self._secrets = secrets
         self._receiver = receiver
         self._chance = chance
+        self._turns = Turns(at_once)
 
     def attempt(self, database: Database, event: Event) -> Handler:
-        """One try, without a transaction; what came of it is then written down."""
+        """One try, without a transaction; what came of it is then written down. Raises NotNow."""
         with database.transaction() as session:
             parcel = self._pack(session, event)
         if parcel is None:
             return _nothing
-        return partial(self._write_down, self._receiver.post(parcel.url, parcel.headers, parcel.body))
+        with self._turns.take(parcel.account):
+            return partial(self._write_down, self._receiver.post(parcel.url, parcel.headers, parcel.body))
 
     def _pack(self, session: Session, event: Event) -> _Parcel | None:
         delivery, webhook = _still_due(WebhookRepository(session), event)
@@ -160,7 +171,7 @@ class DeliveryService:
         if webhook.old_secret and webhook.old_secret_until and now < webhook.old_secret_until:
             sealed.append(webhook.old_secret)
         headers = self._secrets.headers(webhook.id, sealed, id_=delivery.id, at=now, body=delivery.body)
-        return _Parcel(webhook.url, headers, delivery.body)
+        return _Parcel(webhook.account, webhook.url, headers, delivery.body)
 
     def _write_down(self, outcome: Outcome, session: Session, event: Event) -> None:
         webhooks = WebhookRepository(session)

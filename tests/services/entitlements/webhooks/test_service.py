@@ -1,8 +1,10 @@
 """D4: what the owner of a webhook can do, and what becomes of each event that is meant for it."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import timedelta
+from threading import Event as Flag
 from typing import Any
 from uuid import UUID
 
@@ -27,10 +29,11 @@ from services.entitlements.webhooks.tasks import LEASE, tasks
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.errors import InvalidInput, TemporarilyUnavailable
-from shared.outbox import Errand, deliver, publish, take_due
+from shared.outbox import Errand, Task, deliver, publish, take_due
 from shared.principal import Principal
 from tests.conftest import Stores
 from tests.services.entitlements.fakes import ADMIN, OPS, OTHER, QUANT
+from tests.world import until
 
 URL = "https://receiver.example.com/hook"
 SECRETS = WebhookSecrets("a key only for tests")
@@ -363,6 +366,60 @@ def test_another_s_webhook_is_not_found(session: Session) -> None:
     with pytest.raises(DeliveryNotFound):
         mine.replay(webhook, webhook)
     assert theirs.list() == []
+
+
+class Slow:
+    """A receiver that is silent until told otherwise; who is there at once is counted."""
+
+    def __init__(self) -> None:
+        self.over = Flag()
+        self.there: list[str] = []
+
+    def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:  # noqa: ARG002
+        """Take a message, in time or not."""
+        self.there.append(url)
+        if url == URL:
+            self.over.wait(20)
+        return OK
+
+
+def waited_for(database: Database, at_once: int, *, posts: int, over: int) -> tuple[list[str], list[tuple[str, int]]]:
+    """Six messages to one account's silent receiver, then one to another's: who was posted to; what was put off."""
+    receiver, quick = Slow(), f"{URL}/quick"
+    service = DeliveryService(DatabaseClock(), SECRETS, receiver, at_once=at_once)
+    errands: dict[str, Task] = {**tasks, DUE: Errand(service.attempt, LEASE)}
+    for who, url, times in ((QUANT, URL, 6), (OTHER, quick, 1)):
+        with database.transaction() as session:
+            WebhookService(session, DatabaseClock(), SECRETS, who).add(url)
+            for _ in range(times):
+                publish(session, outbox, "access.decided", {"recipient": str(who.account), "data": {}})
+    with ThreadPoolExecutor(4) as worker:
+        for _ in range(2):  # the events, then the attempts
+            with database.transaction() as session:
+                events = take_due(session, outbox)
+            work = [worker.submit(deliver, database, outbox, errands, event) for event, _ in events]
+            if all(type_ != DUE for _, type_ in events):
+                wait(work)
+        until(lambda: len(receiver.there) >= posts and sum(one.done() for one in work) >= over, "the attempts")
+        there = list(receiver.there)
+        with database.transaction() as session:
+            query = select(outbox.c.state, outbox.c.attempts).where(outbox.c.type == DUE, outbox.c.state == "pending")
+            put_off = [(row[0], row[1]) for row in session.execute(query)]
+        receiver.over.set()
+    return there, put_off
+
+
+def test_d4_one_account_s_receivers_that_hang_do_not_hold_all_threads(stores: Stores) -> None:
+    with closing(Database(stores.app_url("entitlements"), pool_size=8)) as database:
+        there, put_off = waited_for(database, 2, posts=3, over=5)
+    assert (there.count(URL), there.count(f"{URL}/quick")) == (2, 1)
+    assert put_off == [("pending", 0)] * 4
+
+
+def test_d4_without_turns_they_do(stores: Stores) -> None:
+    """The negative control of the test above."""
+    with closing(Database(stores.app_url("entitlements"), pool_size=8)) as database:
+        assert waited_for(database, 100, posts=4, over=0) == ([URL] * 4, [])
 
 
 def test_ops_sees_and_stops_anybody_s_but_neither_reads_nor_turns_them(session: Session) -> None:
