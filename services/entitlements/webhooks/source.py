@@ -4,7 +4,9 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import BoundedSemaphore, Thread
 from typing import Protocol
 
 import httpx
@@ -13,6 +15,7 @@ from services.entitlements.webhooks.policy import fault_of, is_public
 
 TOTAL = 15.0
 READ = 64 * 1024
+LOOK_UPS = 32
 Resolver = Callable[[str, int], Sequence[str]]
 
 
@@ -48,12 +51,37 @@ def resolve(host: str, port: int) -> Sequence[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+class LookUps:
+    """Look-ups in threads that nobody waits for at the end: the system's resolver takes as long as it likes."""
+
+    def __init__(self, resolver: Resolver, *, most: int = LOOK_UPS) -> None:
+        self._resolver = resolver
+        self._free = BoundedSemaphore(most)
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """All addresses of a host; raises TimeoutError where too many look-ups are under way."""
+        if not self._free.acquire(blocking=False):
+            raise TimeoutError
+        found: Future[Sequence[str]] = Future()
+        found.set_running_or_notify_cancel()
+        Thread(target=self._look_up, args=(found, host, port), daemon=True).start()
+        return await asyncio.wrap_future(found)
+
+    def _look_up(self, found: "Future[Sequence[str]]", host: str, port: int) -> None:
+        try:
+            found.set_result(self._resolver(host, port))
+        except Exception as failure:  # it is whoever asked that has to hear of it
+            found.set_exception(failure)
+        finally:
+            self._free.release()
+
+
 class HttpReceiver:
     """A receiver over HTTPS: no redirects, no proxies, 64 KiB read; `anywhere` drops the check of the address."""
 
     def __init__(self, *, anywhere: bool = False, resolver: Resolver = resolve, total: float = TOTAL) -> None:
         self._anywhere = anywhere
-        self._resolver = resolver
+        self._look_ups = LookUps(resolver)
         self._total = total
         self._tls = httpx.create_ssl_context(trust_env=False)
 
@@ -74,7 +102,7 @@ class HttpReceiver:
             raise TargetRefused
         url = httpx.URL(text)
         async with asyncio.timeout(self._total):
-            address = await asyncio.to_thread(self._address, url)
+            address = await self._address(url)
             client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total)
             async with client:
                 request = client.build_request(
@@ -97,10 +125,10 @@ class HttpReceiver:
                     await answer.aclose()
                 return answer.status_code, _seconds(answer.headers.get("retry-after"))
 
-    def _address(self, url: httpx.URL) -> str:
+    async def _address(self, url: httpx.URL) -> str:
         """The address to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
         port = url.port or (443 if url.scheme == "https" else 80)
-        found = self._resolver(url.raw_host.decode("ascii"), port)
+        found = await self._look_ups.addresses(url.raw_host.decode("ascii"), port)
         if not found or not (self._anywhere or all(is_public(address) for address in found)):
             raise TargetRefused
         return found[0].partition("%")[0]

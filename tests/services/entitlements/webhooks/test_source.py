@@ -1,15 +1,16 @@
 """D4, D5: a receiver may answer as it likes, and a target that is not public is never spoken to."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from services.entitlements.webhooks.source import READ, HttpReceiver, Outcome, resolve
+from services.entitlements.webhooks.source import READ, HttpReceiver, LookUps, Outcome, resolve
 from tests.services.entitlements.webhooks.receivers import Listener, receiving, saying
 
 HEADERS = {"webhook-id": "1"}
@@ -101,6 +102,41 @@ def test_d5_a_name_that_turns_hostile_is_refused_at_that_attempt(listener: Liste
     receiver = HttpReceiver(resolver=rebound, total=3.0)
     errors = [receiver.post(f"https://{NAME}:{listener.port}/", HEADERS, "{}").error for _ in range(2)]
     assert (errors, listener.connections) == (["no-such-host", "target-refused"], 0)
+
+
+def test_d4_a_name_whose_servers_are_silent_is_left_in_time_and_keeps_nobody_else(listener: Listener) -> None:
+    over = threading.Event()
+
+    def silent(_host: str, _port: int) -> list[str]:
+        over.wait(10)
+        return ["127.0.0.1"]
+
+    receiver = HttpReceiver(anywhere=True, resolver=silent, total=0.3)
+    url = f"http://{NAME}:{listener.port}/"
+    started = time.monotonic()
+    assert receiver.post(url, HEADERS, "{}").error == "timeout"
+    assert time.monotonic() - started < 2
+    over.set()
+    assert (receiver.post(url, HEADERS, "{}").error, listener.connections) == ("protocol-error", 1)
+
+
+def test_d4_look_ups_that_do_not_end_are_so_many_and_no_more() -> None:
+    over, asked = threading.Event(), []
+
+    def silent(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        over.wait(10)
+        return []
+
+    async def look_up(look_ups: LookUps) -> None:
+        for _ in range(4):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await look_ups.addresses(NAME, 443)
+
+    asyncio.run(look_up(LookUps(silent, most=2)))
+    over.set()
+    assert asked == [NAME] * 2
 
 
 def test_the_system_s_resolver_gives_every_address() -> None:
