@@ -101,29 +101,21 @@ class HttpReceiver:
         if fault_of(text, anywhere=self._anywhere):
             raise TargetRefused
         url = httpx.URL(text)
-        async with asyncio.timeout(self._total):
-            address = await self._address(url)
-            client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total)
-            async with client:
-                request = client.build_request(
-                    "POST",
-                    url.copy_with(host=address),
-                    content=body.encode(),
-                    headers={
-                        "Host": url.netloc.decode("ascii"),
-                        "Content-Type": "application/json",
-                        "User-Agent": "Tickgate",
-                        "Accept-Encoding": "identity",
-                        **headers,
-                    },
-                    extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        said: tuple[int, float | None] | None = None
+        try:
+            async with asyncio.timeout(self._total):
+                address = await self._address(url)
+                client = httpx.AsyncClient(
+                    verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total
                 )
-                answer = await client.send(request, stream=True)
-                try:
+                async with client:
+                    answer = await client.send(_request(client, url, address, headers, body), stream=True)
+                    said = answer.status_code, _seconds(answer.headers.get("retry-after"))
                     await _read(answer)
-                finally:
-                    await answer.aclose()
-                return answer.status_code, _seconds(answer.headers.get("retry-after"))
+        except (TimeoutError, httpx.HTTPError):
+            if said is None:  # else it has answered, whatever becomes of the body
+                raise
+        return said
 
     async def _address(self, url: httpx.URL) -> str:
         """The address to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
@@ -134,13 +126,35 @@ class HttpReceiver:
         return found[0].partition("%")[0]
 
 
+def _request(
+    client: httpx.AsyncClient, url: httpx.URL, address: str, headers: Mapping[str, str], body: str
+) -> httpx.Request:
+    """To the address that was checked; Host, and the name in the certificate, are the URL's."""
+    return client.build_request(
+        "POST",
+        url.copy_with(host=address),
+        content=body.encode(),
+        headers={
+            "Host": url.netloc.decode("ascii"),
+            "Content-Type": "application/json",
+            "User-Agent": "Tickgate",
+            "Accept-Encoding": "identity",
+            **headers,
+        },
+        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+    )
+
+
 async def _read(answer: httpx.Response) -> None:
     """Let a receiver say what it wants to say, up to a point; nobody looks at it."""
     size = 0
-    async for chunk in answer.aiter_raw():
-        size += len(chunk)
-        if size >= READ:
-            return
+    try:
+        async for chunk in answer.aiter_raw():
+            size += len(chunk)
+            if size >= READ:
+                return
+    finally:
+        await answer.aclose()
 
 
 def _seconds(text: str | None) -> float | None:

@@ -82,7 +82,7 @@ def test_d5_a_redirect_is_not_followed(listener: Listener) -> None:
     assert (outcome.status, outcome.is_success, listener.connections) == (302, False, 0)
 
 
-def test_d5_a_name_is_looked_up_once_and_what_was_checked_is_what_is_connected_to(listener: Listener) -> None:
+def test_d5_a_name_is_looked_up_once_and_what_was_checked_is_what_is_connected_to() -> None:
     answers = [["127.0.0.1"], ["203.0.113.1"]]
     receiver = HttpReceiver(anywhere=True, resolver=lambda _host, _port: answers.pop(0), total=3.0)
     with receiving(saying(200)) as received:
@@ -202,9 +202,26 @@ def test_d4_of_a_body_of_ten_gigabytes_64_kib_are_read() -> None:
     assert sent[0] < 200 * READ
 
 
-@pytest.mark.parametrize("port", [1])
-def test_d4_a_receiver_that_is_away_is_a_failure(port: int) -> None:
-    assert post(f"http://127.0.0.1:{port}/").error == "connection-failed"
+@pytest.mark.parametrize("is_cut", [True, False])
+@pytest.mark.parametrize("status", [200, 410])
+def test_d4_what_a_receiver_answered_counts_whatever_becomes_of_the_body(status: int, is_cut: bool) -> None:
+    over = threading.Event()
+
+    def begin(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        request.wfile.write(b"x")
+        over.wait(0 if is_cut else 10)
+
+    with receiving(begin) as received:
+        outcome = post(received.url, total=0.5)
+        over.set()
+    assert (outcome.status, outcome.error, outcome.is_success) == (status, None, status == 200)
+
+
+def test_d4_a_receiver_that_is_away_is_a_failure() -> None:
+    assert post("http://127.0.0.1:1/").error == "connection-failed"
 
 
 def test_d4_what_is_not_http_is_a_failure() -> None:
