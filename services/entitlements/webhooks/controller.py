@@ -80,7 +80,10 @@ def remove_webhook(id: UUID, webhooks: Webhooks) -> None:  # noqa: A002
 
 @router.post("/{id}/rotate", status_code=201, summary="Change a webhook's secret", operation_id="rotateWebhook")
 def rotate_webhook(id: UUID, webhooks: Webhooks, response: Response) -> NewWebhookOut:  # noqa: A002
-    """Makes a new secret, shown this once. For a day each message carries a signature under the old one too."""
+    """Makes a new secret, shown this once. For a day each message carries a signature under the old one too.
+
+    So it does after further rotations, under each of the day, the latest ten in all.
+    """
     response.headers["Location"] = f"{PATH}/{id}"
     return webhooks.rotate(id)
 

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from services.entitlements.database import audit_events, outbox
 from services.entitlements.notifications.events import OPS, announce
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
-from services.entitlements.webhooks.policy import OVERLAP, fault_of, is_hopeless, pause_after
+from services.entitlements.webhooks.policy import OVERLAP, failing_from, fault_of, is_hopeless, pause_after, still_valid
 from services.entitlements.webhooks.repository import WebhookRepository
 from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut, WebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
@@ -81,14 +81,17 @@ class WebhookService:
         self._record("webhook.removed", found)
 
     def rotate(self, webhook: UUID) -> NewWebhookOut:
-        """A new secret; for a day, messages are signed with the old one too. Raises WebhookNotFound."""
-        found = self._own(webhook)
+        """A new secret; for a day, messages are signed with the old one too. Raises WebhookNotFound.
+
+        An answer that was lost leads to a second rotation: the secret that the receiver has is not the last one then.
+        """
+        found, now = self._own(webhook), self._clock.now(self._session)
         secret, sealed = self._secrets.mint(webhook)
-        found.old_secret, found.secret = found.secret, sealed
-        found.old_secret_until = self._clock.now(self._session) + OVERLAP
+        old = {"sealed": found.secret.hex(), "until": (now + OVERLAP).isoformat()}
+        found.secret, found.old_secrets = sealed, [*still_valid(found.old_secrets, now), old]
         self._webhooks.flush()
         self._record("webhook.rotated", found)
-        return _with_secret(found, secret)
+        return _with_secret(found, secret, old_until=now + OVERLAP)
 
     def deliveries(self, webhook: UUID, *, before: UUID | None, limit: int) -> list[DeliveryOut]:
         """What was sent there, the latest first; raises WebhookNotFound."""
@@ -167,9 +170,8 @@ class DeliveryService:
         if delivery is None or webhook is None:
             return None
         now = self._clock.now(session)
-        sealed = [webhook.secret]
-        if webhook.old_secret and webhook.old_secret_until and now < webhook.old_secret_until:
-            sealed.append(webhook.old_secret)
+        old = still_valid(webhook.old_secrets, now)
+        sealed = [webhook.secret, *(bytes.fromhex(one["sealed"]) for one in old)]
         headers = self._secrets.headers(webhook.id, sealed, id_=delivery.id, at=now, body=delivery.body)
         return _Parcel(webhook.account, webhook.url, headers, delivery.body)
 
@@ -185,7 +187,8 @@ class DeliveryService:
         if outcome.is_success:
             delivery.state, webhook.failing_since = "delivered", None
         else:
-            webhook.failing_since = webhook.failing_since or now
+            webhook.failing_since = failing_from(webhook.failing_since, webhook.failed_at, now)
+            webhook.failed_at = now
             self._go_on(session, webhooks, delivery, webhook, outcome)
         webhooks.flush()
         webhooks.sweep(webhook.id, now)
@@ -253,10 +256,8 @@ def _describe(webhook: Webhook) -> WebhookOut:
     return WebhookOut.model_validate(_facts(webhook))
 
 
-def _with_secret(webhook: Webhook, secret: str) -> NewWebhookOut:
-    return NewWebhookOut.model_validate(
-        {**_facts(webhook), "secret": secret, "old_secret_until": webhook.old_secret_until}
-    )
+def _with_secret(webhook: Webhook, secret: str, *, old_until: datetime | None = None) -> NewWebhookOut:
+    return NewWebhookOut.model_validate({**_facts(webhook), "secret": secret, "old_secret_until": old_until})
 
 
 def _facts(webhook: Webhook) -> dict[str, Any]:

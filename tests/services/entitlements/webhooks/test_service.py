@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlmodel
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from standardwebhooks import Webhook as Verifier
@@ -31,6 +32,7 @@ from shared.database import Database
 from shared.errors import InvalidInput, TemporarilyUnavailable
 from shared.outbox import Errand, Task, deliver, publish, take_due
 from shared.principal import Principal
+from shared.wire import instant_text
 from tests.conftest import Stores
 from tests.services.entitlements.fakes import ADMIN, OPS, OTHER, QUANT
 from tests.world import until
@@ -142,13 +144,41 @@ def test_after_a_rotation_both_secrets_verify_for_a_day(database: Database) -> N
     _, headers, body = post.receiver.got[-1]
     for secret in (old.secret, new.secret):
         Verifier(str(secret)).verify(body, headers)
-    with database.transaction() as session:
-        session.execute(update(Webhook).values(old_secret_until=Webhook.created_at))
+    age_secrets(database)
     post.announce()
     _, headers, body = post.receiver.got[-1]
     Verifier(str(new.secret)).verify(body, headers)
     with pytest.raises(WebhookVerificationError):
         Verifier(str(old.secret)).verify(body, headers)
+
+
+def test_after_two_rotations_within_the_day_all_three_secrets_verify(database: Database) -> None:
+    post = Post(database, Scripted(OK))
+    made = post.add()
+    secrets = [made.secret]
+    for _ in range(2):
+        with database.transaction() as session:
+            secrets.append(post.owner(session).rotate(made.id).secret)
+    post.announce()
+    _, headers, body = post.receiver.got[-1]
+    for secret in secrets:
+        Verifier(str(secret)).verify(body, headers)
+    age_secrets(database, but=1)
+    post.announce()
+    _, headers, body = post.receiver.got[-1]
+    for secret in secrets[1:]:
+        Verifier(str(secret)).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(str(secrets[0])).verify(body, headers)
+
+
+def age_secrets(database: Database, *, but: int = 0) -> None:
+    """A day has passed for a webhook's old secrets, but the latest few."""
+    with database.transaction() as session:
+        webhook = session.scalars(sqlmodel.select(Webhook)).one()
+        over = len(webhook.old_secrets) - but
+        aged = [{**old, "until": instant_text(webhook.created_at)} for old in webhook.old_secrets[:over]]
+        webhook.old_secrets = aged + webhook.old_secrets[over:]
 
 
 def test_d4_what_fails_is_tried_again_as_the_schedule_says(database: Database) -> None:
@@ -251,6 +281,18 @@ def test_d4_five_days_of_nothing_but_failures_end_it_with_a_notice(database: Dat
     post.later()
     assert [told.state for told in post.deliveries(webhook.id)] == ["failed"]
     assert [notice["reason"] for _, notice in told_of(database, DISABLED)] == ["failing"]
+
+
+def test_d4_a_hiccup_a_month_after_the_last_failure_does_not_end_it(database: Database) -> None:
+    post = Post(database, Scripted(FAILED))
+    webhook = post.add()
+    post.announce()
+    with database.transaction() as session:
+        ago = func.clock_timestamp() - timedelta(days=31)
+        session.execute(update(Webhook).values(failing_since=ago, failed_at=ago + timedelta(days=3)))
+    post.announce()
+    assert {told.state for told in post.deliveries(webhook.id)} == {"pending"}
+    assert told_of(database, DISABLED) == []
 
 
 def test_d4_one_success_and_the_five_days_begin_anew(database: Database) -> None:
