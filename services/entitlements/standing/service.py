@@ -95,7 +95,7 @@ class StandingService:
         account.standing_reason = None if standing == "good" else why.reason
         self._accounts.rule(account, standing, at=now, until=until)
         event = EVENTS[standing]
-        data = {"until": instant_text(until)} if until else {}
+        data = {"until": instant_text(until)} if standing == "blocked" else {}
         audit.record(self._session, audit_events, actor=by, action=event, subject=account.id, data=data)
         announce(self._session, event, to=account.id, data={"reason": why.reason, **data})
 

@@ -1,6 +1,7 @@
 """Webhooks over HTTP."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -33,13 +34,11 @@ def describe_messages() -> APIRouter:
     described = APIRouter(tags=["Webhooks"])
     for type_, telling in TOLD.items():
         example = {"value": {"type": type_, "timestamp": AT, "data": telling.data}}
-
-        def message(body: Annotated[Message, Body(openapi_examples={type_: example})]) -> None:
-            """The receiver's own."""
-
+        carried: Any = telling.carries
+        body = Annotated[Message[carried], Body(openapi_examples={type_: example})]
         described.add_api_route(
             type_,
-            message,
+            _receiver(body),
             methods=["POST"],
             status_code=204,
             operation_id=f"told.{type_}",
@@ -47,6 +46,14 @@ def describe_messages() -> APIRouter:
             description=SIGNED.format(when=telling.when),
         )
     return described
+
+
+def _receiver(body: object) -> Callable[..., None]:
+    def message(body: Any) -> None:
+        """The receiver's own."""
+
+    message.__annotations__["body"] = body
+    return message
 
 
 messages = describe_messages()

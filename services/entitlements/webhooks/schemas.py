@@ -1,7 +1,7 @@
 """Webhooks on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -25,12 +25,15 @@ class WebhooksQuery(Query):
     account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
 
 
-class Message(Output):
+Data = TypeVar("Data", bound=Output)
+
+
+class Message(Output, Generic[Data]):
     """What a webhook is sent, and what an inbox holds under the same type."""
 
     type: str = Field(examples=["access.decided"])
     timestamp: datetime = Field(description="When it happened.")
-    data: dict[str, Any] = Field(description="What it is about; depends on `type`, and may get more members.")
+    data: Data = Field(description="What it is about; depends on `type`, and may get more members.")
 
 
 class WebhookOut(Output):

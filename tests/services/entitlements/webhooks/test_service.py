@@ -32,7 +32,6 @@ from shared.database import Database
 from shared.errors import InvalidInput, TemporarilyUnavailable
 from shared.outbox import Errand, Task, deliver, publish, take_due
 from shared.principal import Principal
-from shared.wire import instant_text
 from tests.conftest import Stores
 from tests.services.entitlements.fakes import ADMIN, OPS, OTHER, QUANT
 from tests.world import until
@@ -177,7 +176,7 @@ def age_secrets(database: Database, *, but: int = 0) -> None:
     with database.transaction() as session:
         webhook = session.scalars(sqlmodel.select(Webhook)).one()
         over = len(webhook.old_secrets) - but
-        aged = [{**old, "until": instant_text(webhook.created_at)} for old in webhook.old_secrets[:over]]
+        aged = [{**old, "until": webhook.created_at.isoformat()} for old in webhook.old_secrets[:over]]
         webhook.old_secrets = aged + webhook.old_secrets[over:]
 
 
