@@ -26,6 +26,7 @@ DENIED: tuple[IPv4Network | IPv6Network, ...] = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carriers' own
         "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # the host, inside Azure
         "169.254.0.0/16",  # link-local, clouds' metadata
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments

@@ -2,10 +2,13 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from threading import BoundedSemaphore, Thread
 from typing import Protocol
 
@@ -79,11 +82,18 @@ class LookUps:
 class HttpReceiver:
     """A receiver over HTTPS: no redirects, no proxies, 64 KiB read; `anywhere` drops the check of the address."""
 
-    def __init__(self, *, anywhere: bool = False, resolver: Resolver = resolve, total: float = TOTAL) -> None:
+    def __init__(
+        self,
+        *,
+        anywhere: bool = False,
+        resolver: Resolver = resolve,
+        total: float = TOTAL,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._anywhere = anywhere
         self._look_ups = LookUps(resolver)
         self._total = total
-        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._tls = tls or httpx.create_ssl_context(trust_env=False)
 
     def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
         """One attempt, in an event loop of its own: only there 15 seconds are 15 seconds, whatever trickles in."""
@@ -158,8 +168,14 @@ async def _read(answer: httpx.Response) -> None:
 
 
 def _seconds(text: str | None) -> float | None:
-    """`Retry-After` in seconds; its dates are not understood."""
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+    """`Retry-After` in seconds, also where it is a date."""
+    if text and text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
 def _reason(failure: Exception) -> str:

@@ -19,6 +19,10 @@ NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = 3600
 
 
+def test_what_a_cloud_keeps_for_itself_is_not_public() -> None:
+    assert not is_public("168.63.129.16")
+
+
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1"])
 def test_what_is_out_there_is_public(address: str) -> None:
     assert is_public(address)

@@ -6,15 +6,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from services.entitlements.webhooks.source import READ, HttpReceiver, LookUps, Outcome, resolve
-from tests.services.entitlements.webhooks.receivers import Listener, receiving, saying
+from tests.services.entitlements.webhooks.receivers import Authority, Listener, receiving, saying
 
 HEADERS = {"webhook-id": "1"}
 NAME = "receiver.example.com"
+REFUSED = "connection-failed"
 LITERALS = (
     *("127.0.0.1", "127.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001"),
     *("0.0.0.0", "0", "10.0.0.1", "10.255.255.255", "100.64.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.254"),
@@ -152,11 +154,26 @@ def test_d4_a_message_arrives_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("120", 120.0), ("-1", None), ("1e9", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        ("-1", None),
+        ("1e9", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00", 0.0),
+        ("Fri, 32 Oct 2015 07:28:00 GMT", None),
+    ],
 )
 def test_d4_a_receiver_may_ask_for_time(text: str, seconds: float | None) -> None:
     with receiving(saying(429, Retry_After=text)) as received:
         assert post(received.url).retry_after == seconds
+
+
+def test_d4_a_receiver_may_ask_for_time_until_a_date() -> None:
+    at = formatdate(time.time() + 3600, usegmt=True)
+    with receiving(saying(429, Retry_After=at)) as received:
+        assert 3590 < (post(received.url).retry_after or 0) <= 3600
 
 
 def test_d4_a_receiver_that_hangs_is_left() -> None:
@@ -222,6 +239,22 @@ def test_d4_what_a_receiver_answered_counts_whatever_becomes_of_the_body(status:
 
 def test_d4_a_receiver_that_is_away_is_a_failure() -> None:
     assert post("http://127.0.0.1:1/").error == "connection-failed"
+
+
+@pytest.mark.parametrize(
+    ("named", "is_trusted", "outcome"),
+    [(NAME, True, (204, None)), (f"not.{NAME}", True, (None, REFUSED)), (NAME, False, (None, REFUSED))],
+)
+def test_a_receiver_is_who_its_certificate_names_though_an_address_is_connected_to(
+    named: str, is_trusted: bool, outcome: tuple[int | None, str | None]
+) -> None:
+    authority = Authority()
+    tls = authority.trusting() if is_trusted else None
+    with receiving(saying(204), tls=authority.serving(named)) as received:
+        receiver = HttpReceiver(anywhere=True, resolver=lambda _host, _port: ["127.0.0.1"], tls=tls)
+        said = receiver.post(f"https://{NAME}:{received.port}/hook", HEADERS, "{}")
+    assert (said.status, said.error) == outcome
+    assert [headers["Host"] for _, headers, _ in received.messages] == [f"{NAME}:{received.port}"] * said.is_success
 
 
 def test_d4_what_is_not_http_is_a_failure() -> None:
