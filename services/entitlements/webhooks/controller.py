@@ -15,6 +15,7 @@ from services.entitlements.webhooks.schemas import (
     NewWebhook,
     NewWebhookOut,
     WebhookList,
+    WebhookOut,
     WebhooksQuery,
 )
 from shared.pagination import Page, cursors_of, cut, link_next
@@ -79,6 +80,12 @@ def list_webhooks(webhooks: Webhooks, query: Annotated[WebhooksQuery, Query()]) 
     return WebhookList(data=webhooks.list(query.account))
 
 
+@router.get("/{id}", summary="Show a webhook", operation_id="getWebhook")
+def get_webhook(id: UUID, webhooks: Webhooks) -> WebhookOut:  # noqa: A002
+    """One of your webhooks; Ops sees anybody's."""
+    return webhooks.find(id)
+
+
 @router.delete("/{id}", status_code=204, summary="Be told there no more", operation_id="removeWebhook")
 def remove_webhook(id: UUID, webhooks: Webhooks) -> None:  # noqa: A002
     """Deletes the webhook and the log of what was sent to it; Ops may delete anybody's."""
@@ -103,7 +110,10 @@ def list_deliveries(
     request: Request,
     response: Response,
 ) -> DeliveryList:
-    """Every delivery of the last 30 days with all its attempts, the latest first."""
+    """Every delivery of the last 30 days with its attempts, the latest first.
+
+    An attempt in which our side died is not among them; it is made again, under the same `webhook-id`.
+    """
     cursors, scope = cursors_of(request), f"deliveries:{id}"
     before = UUID(cursors.load(scope, query.cursor)) if query.cursor else None
     rows, more = cut(webhooks.deliveries(id, before=before, limit=query.limit + 1), query.limit)

@@ -8,6 +8,7 @@ from sqlalchemy import delete, exists, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from services.entitlements.accounts.entities import Account
 from services.entitlements.webhooks.entities import Delivery, Webhook
@@ -37,12 +38,13 @@ class WebhookRepository:
         query = select(func.count()).select_from(Webhook).where(Webhook.account == account)
         return self._session.execute(query).scalar_one()
 
+    def find(self, webhook: UUID, account: UUID | None) -> Webhook | None:
+        """The webhook, if it is the account's, or whoever's it is."""
+        return self._session.scalars(_one(webhook, account)).first()
+
     def lock(self, webhook: UUID, account: UUID | None = None) -> Webhook | None:
-        """The webhook, if it is the account's, held until the transaction ends."""
-        query = select(Webhook).where(Webhook.id == webhook)
-        if account is not None:
-            query = query.where(Webhook.account == account)
-        return self._session.scalars(query.with_for_update()).first()
+        """The same, held until the transaction ends."""
+        return self._session.scalars(_one(webhook, account).with_for_update()).first()
 
     def disable_all(self, account: UUID, *, at: datetime, reason: str) -> None:
         """Tell an account's webhooks nothing any more."""
@@ -94,12 +96,18 @@ class WebhookRepository:
             query = query.where(col(Delivery.id) < before)
         return self._session.scalars(query.order_by(col(Delivery.id).desc()).limit(limit)).all()
 
-    def sweep(self, webhook: UUID, now: datetime) -> None:
-        """Delete some of what was over a month ago."""
-        old = select(Delivery.id).where(Delivery.webhook_id == webhook, Delivery.state != "pending")
-        old = old.where(col(Delivery.created_at) < now - KEPT).limit(SWEPT)
-        self._session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
+    def sweep(self, now: datetime) -> int:
+        """Delete some of what was over a month ago; how much."""
+        old = select(Delivery.id).where(Delivery.state != "pending", col(Delivery.created_at) < now - KEPT)
+        old = old.limit(SWEPT).with_for_update(skip_locked=True)
+        gone = delete(Delivery).where(col(Delivery.id).in_(old)).returning(col(Delivery.id))
+        return len(self._session.execute(gone).all())
 
     def flush(self) -> None:
         """Write what was changed."""
         self._session.flush()
+
+
+def _one(webhook: UUID, account: UUID | None) -> SelectOfScalar[Webhook]:
+    query = select(Webhook).where(Webhook.id == webhook)
+    return query if account is None else query.where(Webhook.account == account)

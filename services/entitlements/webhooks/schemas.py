@@ -73,7 +73,9 @@ class Attempt(Output):
     at: datetime
     status: int | None = Field(description="What the receiver answered.", examples=[200])
     error: str | None = Field(
-        description="timeout, connection-failed, protocol-error, no-such-host or target-refused.", examples=[None]
+        description="timeout, connection-failed, protocol-error, no-such-host, target-refused or, by a fault of ours, "
+        "not-signed.",
+        examples=[None],
     )
     milliseconds: int
 

@@ -2,13 +2,14 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy.orm import Session
 
 from services.entitlements.database import audit_events, outbox
@@ -18,7 +19,7 @@ from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebho
 from services.entitlements.webhooks.policy import OVERLAP, failing_from, fault_of, is_hopeless, pause_after, still_valid
 from services.entitlements.webhooks.repository import WebhookRepository
 from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut, WebhookOut
-from services.entitlements.webhooks.secrets import WebhookSecrets
+from services.entitlements.webhooks.secrets import SecretLost, WebhookSecrets
 from services.entitlements.webhooks.source import Outcome, Receiver
 from shared import audit
 from shared.clock import Clock
@@ -30,6 +31,7 @@ from shared.principal import Principal
 from shared.turns import Turns
 from shared.wire import instant_text
 
+logger = structlog.get_logger(__name__)
 MOST = 10
 AT_ONCE = 2  # attempts of one account in one worker: whose receivers hang keeps others from nothing
 DUE = "webhook.due"
@@ -76,7 +78,7 @@ class WebhookService:
 
     def remove(self, webhook: UUID) -> None:
         """Tell nothing there any more; Ops may stop anybody's. Raises WebhookNotFound."""
-        found = self._locked(webhook, None if self._caller.is_ops else self._caller.account_id)
+        found = _existing(self._webhooks.lock(webhook, self._reach))
         self._webhooks.remove(found)
         self._record("webhook.removed", found)
 
@@ -95,7 +97,7 @@ class WebhookService:
 
     def deliveries(self, webhook: UUID, *, before: UUID | None, limit: int) -> list[DeliveryOut]:
         """What was sent there, the latest first; raises WebhookNotFound."""
-        self._own(webhook)
+        _existing(self._webhooks.find(webhook, self._caller.account_id))
         return [_describe_delivery(one) for one in self._webhooks.deliveries(webhook, before=before, limit=limit)]
 
     def replay(self, webhook: UUID, delivery: UUID) -> DeliveryOut:
@@ -117,14 +119,16 @@ class WebhookService:
         whose = account if account is not None and self._caller.is_ops else self._caller.account_id
         return [_describe(webhook) for webhook in self._webhooks.of(whose)]
 
-    def _own(self, webhook: UUID) -> Webhook:
-        return self._locked(webhook, self._caller.account_id)
+    def find(self, webhook: UUID) -> WebhookOut:
+        """One of the caller's webhooks, or, for Ops, anybody's; raises WebhookNotFound."""
+        return _describe(_existing(self._webhooks.find(webhook, self._reach)))
 
-    def _locked(self, webhook: UUID, account: UUID | None) -> Webhook:
-        found = self._webhooks.lock(webhook, account)
-        if found is None:
-            raise WebhookNotFound
-        return found
+    @property
+    def _reach(self) -> UUID | None:
+        return None if self._caller.is_ops else self._caller.account_id
+
+    def _own(self, webhook: UUID) -> Webhook:
+        return _existing(self._webhooks.lock(webhook, self._caller.account_id))
 
     def _record(self, action: str, webhook: Webhook) -> None:
         audit.record(self._session, audit_events, actor=self._caller, action=action, subject=webhook.id, data={})
@@ -133,8 +137,11 @@ class WebhookService:
 @dataclass(frozen=True)
 class _Parcel:
     account: UUID
+    webhook: UUID
     url: str
-    headers: dict[str, str]
+    sealed: Sequence[bytes]
+    delivery: UUID
+    at: datetime
     body: str
 
 
@@ -163,41 +170,66 @@ class DeliveryService:
         if parcel is None:
             return _nothing
         with self._turns.take(parcel.account):
-            return partial(self._write_down, self._receiver.post(parcel.url, parcel.headers, parcel.body))
+            return partial(self._write_down, self._send(parcel))
 
     def _pack(self, session: Session, event: Event) -> _Parcel | None:
-        delivery, webhook = _still_due(WebhookRepository(session), event)
-        if delivery is None or webhook is None:
+        found = _held(WebhookRepository(session), event)
+        if found is None or not _is_due(found[0], event):
             return None
-        now = self._clock.now(session)
+        (delivery, webhook), now = found, self._clock.now(session)
         old = still_valid(webhook.old_secrets, now)
         sealed = [webhook.secret, *(bytes.fromhex(one["sealed"]) for one in old)]
-        headers = self._secrets.headers(webhook.id, sealed, id_=delivery.id, at=now, body=delivery.body)
-        return _Parcel(webhook.account, webhook.url, headers, delivery.body)
+        return _Parcel(webhook.account, webhook.id, webhook.url, sealed, delivery.id, now, delivery.body)
+
+    def _send(self, parcel: _Parcel) -> Outcome:
+        what = {"id_": parcel.delivery, "at": parcel.at, "body": parcel.body}
+        try:
+            headers = self._secrets.headers(parcel.webhook, parcel.sealed, **what)
+        except SecretLost:
+            logger.exception("not signed", webhook=str(parcel.webhook))
+            return Outcome(error="not-signed")
+        return self._receiver.post(parcel.url, headers, parcel.body)
 
     def _write_down(self, outcome: Outcome, session: Session, event: Event) -> None:
         webhooks = WebhookRepository(session)
-        delivery, webhook = _still_due(webhooks, event)
-        if delivery is None or webhook is None:
+        found = _held(webhooks, event)
+        if found is None:
             return
-        now = self._clock.now(session)
+        (delivery, webhook), now = found, self._clock.now(session)
         told = {"status": outcome.status, "error": outcome.error, "milliseconds": outcome.milliseconds}
         delivery.log = [*delivery.log, {"at": instant_text(now), **told}]
+        if _is_due(delivery, event):  # else it was sent, but a replay or the webhook's end came in between
+            self._settle(session, webhooks, delivery, webhook, outcome, now)
+        webhooks.flush()
+
+    def _settle(
+        self,
+        session: Session,
+        webhooks: WebhookRepository,
+        delivery: Delivery,
+        webhook: Webhook,
+        outcome: Outcome,
+        now: datetime,
+    ) -> None:
+        """It is delivered, or goes on."""
         delivery.tries, delivery.next_at = delivery.tries + 1, None
         if outcome.is_success:
             delivery.state, webhook.failing_since = "delivered", None
         else:
             webhook.failing_since = failing_from(webhook.failing_since, webhook.failed_at, now)
             webhook.failed_at = now
-            self._go_on(session, webhooks, delivery, webhook, outcome)
-        webhooks.flush()
-        webhooks.sweep(webhook.id, now)
+            self._go_on(session, webhooks, delivery, webhook, outcome, now)
 
     def _go_on(
-        self, session: Session, webhooks: WebhookRepository, delivery: Delivery, webhook: Webhook, outcome: Outcome
+        self,
+        session: Session,
+        webhooks: WebhookRepository,
+        delivery: Delivery,
+        webhook: Webhook,
+        outcome: Outcome,
+        now: datetime,
     ) -> None:
         """After a failure: try again later, or no more."""
-        now = self._clock.now(session)
         reason = "gone" if outcome.status == 410 else "failing" if is_hopeless(webhook.failing_since, now) else None
         pause = pause_after(delivery.tries, chance=self._chance(), asked=outcome.retry_after)
         if reason:
@@ -234,18 +266,26 @@ def _schedule(session: Session, delivery: Delivery, pause: timedelta) -> None:
     publish(session, outbox, DUE, {"delivery": str(delivery.id), "round": delivery.round}, after=pause)
 
 
-def _still_due(webhooks: WebhookRepository, event: Event) -> tuple[Delivery | None, Webhook | None]:
-    """What a due event is about: nothing once the webhook is gone or disabled, or a replay took its place."""
+def _held(webhooks: WebhookRepository, event: Event) -> tuple[Delivery, Webhook] | None:
+    """What a due event is about, held until the transaction ends; None once the webhook is gone."""
     found = webhooks.delivery(UUID(event.payload["delivery"]))
     webhook = webhooks.lock(found.webhook_id) if found else None
     if found is None or webhook is None:
-        return None, None
+        return None
     if webhook.disabled_at is not None:
         webhooks.give_up(webhook.id)  # what was written while it was being disabled
-        return None, None
-    delivery = webhooks.read_again(found)
-    is_due = delivery.state == "pending" and delivery.round == event.payload["round"]
-    return (delivery, webhook) if is_due else (None, None)
+    return webhooks.read_again(found), webhook
+
+
+def _is_due(delivery: Delivery, event: Event) -> bool:
+    """Whether no replay took its place, nor its webhook's end."""
+    return delivery.state == "pending" and delivery.round == event.payload["round"]
+
+
+def _existing(found: Webhook | None) -> Webhook:
+    if found is None:
+        raise WebhookNotFound
+    return found
 
 
 def _nothing(_session: Session, _event: Event) -> None:

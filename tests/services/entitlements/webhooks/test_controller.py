@@ -14,6 +14,7 @@ from tests.services.entitlements.refusals import pointers, refusal
 PATH = "/v1/webhooks"
 BODY = {"url": "https://receiver.example.com/hook"}
 OPERATIONS = (
+    ("GET", "{id}"),
     ("DELETE", "{id}"),
     ("POST", "{id}/rotate"),
     ("GET", "{id}/deliveries"),
@@ -28,6 +29,7 @@ def test_a_webhook_is_made_shown_without_its_secret_rotated_and_deleted(http: Ht
     assert (made.status_code, made.headers["Location"]) == (201, f"{PATH}/{webhook['id']}")
     assert webhook["secret"].startswith("whsec_")
     [listed] = http("GET", PATH, by=ada).json()["data"]
+    assert http("GET", made.headers["Location"], by=ada).json() == listed
     assert (listed["url"], listed["state"], "secret" in listed) == (BODY["url"], "active", False)
     rotated = http("POST", f"{PATH}/{webhook['id']}/rotate", by=ada)
     assert (rotated.status_code, rotated.json()["secret"] == webhook["secret"]) == (201, False)
@@ -41,6 +43,7 @@ def test_ops_looks_at_a_quant_s_webhooks_and_deletes_one(http: Http) -> None:
     made = http("POST", PATH, by=ada, json=BODY).json()
     asked = {"account": str(ada.account)}
     assert [one["id"] for one in http("GET", PATH, by=OPS, params=asked).json()["data"]] == [made["id"]]
+    assert http("GET", f"{PATH}/{made['id']}", by=OPS).json()["id"] == made["id"]
     assert http("GET", PATH, by=OTHER, params=asked).json()["data"] == []
     assert http("DELETE", f"{PATH}/{made['id']}", by=OPS).status_code == 204
     assert http("GET", PATH, by=ada).json()["data"] == []

@@ -1,6 +1,6 @@
 """D4: what the owner of a webhook can do, and what becomes of each event that is meant for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import timedelta
@@ -22,6 +22,8 @@ from services.entitlements.standing.service import StandingService
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
 from services.entitlements.webhooks.events import TOLD
+from services.entitlements.webhooks.jobs import sweep_deliveries
+from services.entitlements.webhooks.repository import KEPT
 from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
 from services.entitlements.webhooks.service import ADDED, DISABLED, DUE, MOST, DeliveryService, WebhookService
@@ -32,6 +34,7 @@ from shared.database import Database
 from shared.errors import InvalidInput, TemporarilyUnavailable
 from shared.outbox import Errand, Task, deliver, publish, take_due
 from shared.principal import Principal
+from shared.settings import ServiceSettings
 from tests.conftest import Stores
 from tests.services.entitlements.fakes import ADMIN, OPS, OTHER, QUANT
 from tests.world import until
@@ -54,13 +57,38 @@ class Scripted:
         return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
 
 
+class Dying(Scripted):
+    """One that takes a message, and the worker dies."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
+        """Take it."""
+        taken = super().post(url, headers, body)
+        if len(self.got) == 1:
+            raise SystemExit  # nothing catches it: what came of it is not written down
+        return taken
+
+
+class Interrupted(Scripted):
+    """One at which something happens in the middle of the first attempt."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__(FAILED, OK)
+        self._meanwhile = meanwhile
+
+    def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
+        """Take a message."""
+        if not self.got:
+            self._meanwhile()
+        return super().post(url, headers, body)
+
+
 class Post:
     """The way from an event to a receiver, step by step."""
 
-    def __init__(self, database: Database, receiver: Scripted) -> None:
+    def __init__(self, database: Database, receiver: Scripted, secrets: WebhookSecrets = SECRETS) -> None:
         self.database = database
         self.receiver = receiver
-        service = DeliveryService(DatabaseClock(), SECRETS, receiver, chance=lambda: 0.5)
+        service = DeliveryService(DatabaseClock(), secrets, receiver, chance=lambda: 0.5)
         self._tasks = {**tasks, DUE: Errand(service.attempt, LEASE)}
 
     def owner(self, session: Session, caller: Principal = QUANT) -> WebhookService:
@@ -311,6 +339,79 @@ def test_an_event_that_is_handled_twice_is_delivered_once(database: Database) ->
         session.execute(update(outbox).values(state="pending"))
     post.work()
     assert len(post.receiver.got) == 1
+
+
+def test_d4_an_attempt_whose_worker_died_is_made_again_under_the_same_id(database: Database) -> None:
+    post = Post(database, Dying(OK))
+    webhook = post.add()
+    with pytest.raises(SystemExit):
+        post.announce()
+    post.work()
+    assert len(post.receiver.got) == 1
+    with database.transaction() as session:
+        session.execute(update(outbox).where(outbox.c.state == "working").values(due_at=func.clock_timestamp()))
+    post.work()
+    [told] = post.deliveries(webhook.id)
+    assert [headers["webhook-id"] for _, headers, _ in post.receiver.got] == [str(told.id)] * 2
+    assert (told.state, [attempt.status for attempt in told.attempts]) == ("delivered", [200])
+
+
+def test_an_attempt_during_which_a_replay_was_asked_for_is_in_the_log_and_the_replay_is_made(
+    database: Database,
+) -> None:
+    def replay() -> None:
+        with database.transaction() as session:
+            post.owner(session).replay(webhook.id, post.deliveries(webhook.id)[0].id)
+
+    post = Post(database, Interrupted(replay))
+    webhook = post.add()
+    post.announce()
+    [told] = post.deliveries(webhook.id)
+    assert (told.state, [attempt.status for attempt in told.attempts]) == ("delivered", [500, 200])
+    post.later()
+    assert len(post.receiver.got) == 2
+
+
+def test_without_the_key_that_a_secret_was_sealed_under_attempts_fail_and_go_on_when_it_is_back(
+    database: Database,
+) -> None:
+    post = Post(database, Scripted(OK))
+    webhook = post.add()
+    for lost in ("", "another key only for tests"):
+        without = Post(database, Scripted(OK), WebhookSecrets(lost))
+        without.announce()
+        assert without.receiver.got == []
+    told = post.deliveries(webhook.id)
+    assert [[attempt.error for attempt in one.attempts] for one in told] == [["not-signed"]] * 2
+    assert {one.state for one in told} == {"pending"}
+    post.later()
+    assert {one.state for one in post.deliveries(webhook.id)} == {"delivered"}
+
+
+def test_a_webhook_whose_secret_is_lost_is_told_again_once_it_is_rotated(database: Database) -> None:
+    Post(database, Scripted(OK)).add()
+    post = Post(database, Scripted(OK), WebhookSecrets("another key only for tests"))
+    with database.transaction() as session:
+        owner = WebhookService(session, DatabaseClock(), WebhookSecrets("another key only for tests"), QUANT)
+        secret = owner.rotate(owner.list()[0].id).secret
+    post.announce()
+    [(_, headers, body)] = post.receiver.got
+    Verifier(str(secret)).verify(body, headers)
+
+
+def test_what_was_over_a_month_ago_is_deleted_and_nothing_else(database: Database) -> None:
+    post = Post(database, Scripted(FAILED))
+    for _ in range(2):
+        post.add()
+        post.announce()  # three deliveries
+    with database.transaction() as session:
+        ids = sorted(session.execute(select(Delivery.id)).scalars())  # type: ignore[call-overload]
+        long_ago = func.clock_timestamp() - KEPT - timedelta(minutes=1)
+        session.execute(update(Delivery).where(sqlmodel.col(Delivery.id).in_(ids[:2])).values(created_at=long_ago))
+        session.execute(update(Delivery).where(sqlmodel.col(Delivery.id) == ids[0]).values(state="failed"))
+    sweep_deliveries(ServiceSettings.model_construct(), database)
+    with database.transaction() as session:
+        assert sorted(session.execute(select(Delivery.id)).scalars()) == ids[1:]  # type: ignore[call-overload]
 
 
 def test_what_all_of_ops_is_told_goes_to_ops_webhooks_and_nobody_else_s(database: Database) -> None:
