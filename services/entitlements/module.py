@@ -27,7 +27,7 @@ from services.entitlements.simulations import controller as simulations
 from services.entitlements.standing import controller as standing
 from services.entitlements.usage import controller as usage
 from services.entitlements.webhooks import controller as webhooks
-from services.entitlements.webhooks.jobs import chores as sweeping
+from services.entitlements.webhooks.jobs import chores as webhook_chores
 from services.entitlements.webhooks.tasks import errands, tasks
 from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
@@ -66,7 +66,7 @@ module = Module(
     feed=feed,
     outbox=outbox,
     tasks=tasks,
-    chores=(*announcing, *retiring, *sweeping),
+    chores=(*announcing, *retiring, *webhook_chores),
     errands=errands,
     gauges=(request_gauges, grant_gauges),
     messages=webhooks.messages,

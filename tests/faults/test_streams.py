@@ -29,7 +29,7 @@ from tests.world import World, running_world, until
 PATH = "/v1/notifications/stream"
 WITHOUT = ("announcer", "scheduler")
 STOPPED = ("gateway", "entitlements", "relay", "worker")
-PLENTY = 500  # decisions that nobody comes to the end of in time
+ENOUGH, PLENTY = 5, 500  # decisions that nobody comes to the end of in time
 SOON = 5.0
 
 
@@ -197,17 +197,18 @@ class Load:
         assert not self._thread.is_alive()
 
     def _go_on(self) -> None:
+        each_anew = httpx.Limits(max_keepalive_connections=0)
         try:
-            for request in self._requests:
-                self._decide(request)
+            with httpx.Client(base_url=self._url, headers={"X-API-Key": self._key}, limits=each_anew) as client:
+                for request in self._requests:
+                    self._decide(client, request)
         except httpx.ConnectError:
             return
         except httpx.HTTPError as error:
             self.broken.append(repr(error))
 
-    def _decide(self, request: UUID) -> None:
-        url = f"{self._url}/v1/access-requests/{request}/decisions"
-        answer = httpx.post(url, json=REFUSAL, headers={"X-API-Key": self._key}, timeout=15)
+    def _decide(self, client: httpx.Client, request: UUID) -> None:
+        answer = client.post(f"/v1/access-requests/{request}/decisions", json=REFUSAL, timeout=15)
         if answer.status_code == 200:
             self.acknowledged.append(request)
         elif answer.status_code != 503:
@@ -247,7 +248,7 @@ def test_o1_each_process_stops_in_time_with_twenty_streams_open_and_finishes_wha
     requests = asked(world, 4 * PLENTY)
     with twenty_streams(world) as (_, open_):
         load = [Load(world, requests[turn::4]) for turn in range(4)]
-        until(lambda: all(one.acknowledged for one in load), "answers")
+        until(lambda: all(len(one.acknowledged) >= ENOUGH for one in load), "answers")
         for name in STOPPED:
             if name in world.platform.children:
                 stopped(world, name)

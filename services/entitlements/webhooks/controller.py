@@ -67,7 +67,8 @@ def add_webhook(new: NewWebhook, webhooks: Webhooks, response: Response) -> NewW
     The secret is shown this once. What the receiver does not take with a 2xx within 15 seconds is tried again after
     5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, each give or take a fifth; `Retry-After` is honoured, redirects are
     not followed. A receiver that answers 410, or does nothing but fail for five days, is told no more, nor is one whose
-    account is closed. Ops' webhooks are also told what all of Ops is, and all of Ops is told that there is a new one.
+    account is closed. Ops' webhooks are also told what all of Ops is, as long as a key of the account is usable; and
+    all of Ops is told that there is a new one.
     """
     added = webhooks.add(new.url)
     response.headers["Location"] = f"{PATH}/{added.id}"

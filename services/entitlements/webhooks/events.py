@@ -148,7 +148,7 @@ class WebhookDisabled(Output):
 
     webhook: UUID
     url: str
-    reason: Literal["gone", "failing"]
+    reason: Literal["gone", "failing", "no-key"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ TOLD: dict[str, Telling] = {
         {"webhook": ID, "url": "https://example.com/tickgate", "account": OTHER_ID, "account_name": "Operations"},
     ),
     "webhook.disabled": Telling(
-        "A webhook is told no more: it answered 410, or did nothing but fail for five days.",
+        "A webhook is told no more: it answered 410, did nothing but fail for five days, or is of Ops without a key.",
         WebhookDisabled,
         {"webhook": ID, "url": "https://example.com/tickgate", "reason": "failing"},
     ),

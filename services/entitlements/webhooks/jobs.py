@@ -1,10 +1,31 @@
 """What the scheduler does for webhooks."""
 
+import structlog
+
+from services.entitlements.accounts.source import fetch_keyless
 from services.entitlements.webhooks.repository import SWEPT, WebhookRepository
+from services.entitlements.webhooks.service import disable_keyless
 from shared.clock import DatabaseClock
 from shared.database import Database
+from shared.errors import TemporarilyUnavailable
 from shared.jobs import Chore
 from shared.settings import ServiceSettings
+
+logger = structlog.get_logger(__name__)
+
+
+def end_keyless(settings: ServiceSettings, database: Database) -> None:
+    """Stop webhooks that hear what all of Ops is told, once nobody can come in as their account any more."""
+    with database.transaction() as session:
+        accounts = WebhookRepository(session).accounts_of_ops()
+    try:
+        keyless = fetch_keyless(settings, accounts) if accounts else []
+    except TemporarilyUnavailable:
+        logger.warning("accounts unavailable")
+        return
+    for account in keyless:
+        with database.transaction() as session:
+            disable_keyless(session, account, DatabaseClock().now(session))
 
 
 def sweep_deliveries(_settings: ServiceSettings, database: Database) -> None:
@@ -15,4 +36,4 @@ def sweep_deliveries(_settings: ServiceSettings, database: Database) -> None:
             swept = WebhookRepository(session).sweep(DatabaseClock().now(session))
 
 
-chores = (Chore("sweep-deliveries", 3600, sweep_deliveries),)
+chores = (Chore("end-keyless", 30, end_keyless), Chore("sweep-deliveries", 3600, sweep_deliveries))

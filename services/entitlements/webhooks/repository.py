@@ -46,11 +46,18 @@ class WebhookRepository:
         """The same, held until the transaction ends."""
         return self._session.scalars(_one(webhook, account).with_for_update()).first()
 
-    def disable_all(self, account: UUID, *, at: datetime, reason: str) -> None:
-        """Tell an account's webhooks nothing any more."""
+    def disable_all(self, account: UUID, *, at: datetime, reason: str) -> Sequence[Webhook]:
+        """Tell an account's webhooks nothing any more; those that were told something."""
         theirs = select(Webhook).where(Webhook.account == account, col(Webhook.disabled_at).is_(None))
-        for webhook in self._session.scalars(theirs.order_by(col(Webhook.id)).with_for_update()):
+        working = self._session.scalars(theirs.order_by(col(Webhook.id)).with_for_update()).all()
+        for webhook in working:
             self.disable(webhook, at=at, reason=reason)
+        return working
+
+    def accounts_of_ops(self) -> Sequence[UUID]:
+        """Whose working webhooks hear what all of Ops is told."""
+        query = select(Webhook.account).where(col(Webhook.hears_ops), col(Webhook.disabled_at).is_(None)).distinct()
+        return self._session.scalars(query).all()
 
     def disable(self, webhook: Webhook, *, at: datetime, reason: str) -> None:
         """Tell it nothing any more, nor what was under way."""

@@ -44,9 +44,9 @@ class WebhookOut(Output):
     created_at: datetime
     state: Literal["active", "disabled"]
     disabled_at: datetime | None
-    disabled_reason: Literal["gone", "failing", "closed"] | None = Field(
+    disabled_reason: Literal["gone", "failing", "closed", "no-key"] | None = Field(
         description="`gone`: it answered 410; `failing`: it did nothing but fail for five days; `closed`: the account "
-        "was closed."
+        "was closed; `no-key`: it is one of Ops', and the account has no usable key."
     )
 
 

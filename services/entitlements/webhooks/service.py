@@ -234,8 +234,7 @@ class DeliveryService:
         pause = pause_after(delivery.tries, chance=self._chance(), asked=outcome.retry_after)
         if reason:
             webhooks.disable(webhook, at=now, reason=reason)
-            notice = {"webhook": str(webhook.id), "url": webhook.url, "reason": reason}
-            announce(session, DISABLED, to=webhook.account, data=notice)
+            _tell_disabled(session, webhook, reason)
         if reason or pause is None:
             delivery.state = "failed"
             return
@@ -260,6 +259,17 @@ def send_to_webhooks(session: Session, event: Event) -> None:
         )
         if webhooks.add_delivery(delivery):
             _schedule(session, delivery, timedelta())
+
+
+def disable_keyless(session: Session, account: UUID, now: datetime) -> None:
+    """Nobody can come in as this account, or see what its webhooks hear, and it may be why its keys were revoked."""
+    for webhook in WebhookRepository(session).disable_all(account, at=now, reason="no-key"):
+        _tell_disabled(session, webhook, "no-key")
+
+
+def _tell_disabled(session: Session, webhook: Webhook, reason: str) -> None:
+    notice = {"webhook": str(webhook.id), "url": webhook.url, "reason": reason}
+    announce(session, DISABLED, to=webhook.account, data=notice)
 
 
 def _schedule(session: Session, delivery: Delivery, pause: timedelta) -> None:
