@@ -102,6 +102,6 @@ def failing_from(since: datetime | None, last: datetime | None, now: datetime) -
     return now if since is None or last is None or now - last > QUIET else since
 
 
-def is_hopeless(failing_since: datetime | None, now: datetime) -> bool:
+def is_hopeless(since: datetime | None, last: datetime | None) -> bool:
     """Whether a receiver has done nothing but fail for too long."""
-    return failing_since is not None and now - failing_since >= PATIENCE
+    return since is not None and last is not None and last - since >= PATIENCE

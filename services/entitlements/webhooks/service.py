@@ -37,6 +37,7 @@ AT_ONCE = 2  # attempts of one account in one worker: whose receivers hang keeps
 DUE = "webhook.due"
 ADDED = "webhook.added"
 DISABLED = "webhook.disabled"
+NOT_SIGNED = "not-signed"
 
 
 class WebhookService:
@@ -187,7 +188,7 @@ class DeliveryService:
             headers = self._secrets.headers(parcel.webhook, parcel.sealed, **what)
         except SecretLost:
             logger.exception("not signed", webhook=str(parcel.webhook))
-            return Outcome(error="not-signed")
+            return Outcome(error=NOT_SIGNED)
         return self._receiver.post(parcel.url, headers, parcel.body)
 
     def _write_down(self, outcome: Outcome, session: Session, event: Event) -> None:
@@ -216,8 +217,9 @@ class DeliveryService:
         if outcome.is_success:
             delivery.state, webhook.failing_since = "delivered", None
         else:
-            webhook.failing_since = failing_from(webhook.failing_since, webhook.failed_at, now)
-            webhook.failed_at = now
+            if outcome.error != NOT_SIGNED:  # which is no failure of the receiver's
+                webhook.failing_since = failing_from(webhook.failing_since, webhook.failed_at, now)
+                webhook.failed_at = now
             self._go_on(session, webhooks, delivery, webhook, outcome, now)
 
     def _go_on(
@@ -230,7 +232,9 @@ class DeliveryService:
         now: datetime,
     ) -> None:
         """After a failure: try again later, or no more."""
-        reason = "gone" if outcome.status == 410 else "failing" if is_hopeless(webhook.failing_since, now) else None
+        reason = "gone" if outcome.status == 410 else None
+        if reason is None and is_hopeless(webhook.failing_since, webhook.failed_at):
+            reason = "failing"
         pause = pause_after(delivery.tries, chance=self._chance(), asked=outcome.retry_after)
         if reason:
             webhooks.disable(webhook, at=now, reason=reason)
