@@ -23,7 +23,8 @@ import pytest
 import redis
 from standardwebhooks import Webhook as Verifier
 
-from services.entitlements.webhooks.service import AT_ONCE, MOST
+from services.entitlements.deliveries.service import AT_ONCE
+from services.entitlements.webhooks.service import MOST
 from shared.ids import new_id
 from shared.outbox import LEASE, SPREAD
 from shared.worker import ERRAND_THREADS

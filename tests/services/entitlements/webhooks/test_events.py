@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 import services.entitlements
 from services.entitlements.database import outbox
+from services.entitlements.deliveries.service import DISABLED
 from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.rules.schemas import NewRules
 from services.entitlements.standing.schemas import Ruling
 from services.entitlements.webhooks.events import TOLD
-from services.entitlements.webhooks.service import ADDED, DISABLED
+from services.entitlements.webhooks.service import ADDED
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import ADMIN, DAY, T0, SetClock
 

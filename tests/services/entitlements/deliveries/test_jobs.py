@@ -1,31 +1,29 @@
-"""Webhooks that hear what all of Ops is told end with the last key of their account."""
+"""Webhooks that hear what Ops is told end with the last key of their account; old deliveries are deleted."""
 
-from collections.abc import Iterator
-from contextlib import closing
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import sqlmodel
+from sqlalchemy import func, select, update
 
+from services.entitlements.deliveries.jobs import end_keyless, sweep_deliveries
 from services.entitlements.settings import EntitlementsSettings
-from services.entitlements.webhooks.jobs import end_keyless
+from services.entitlements.webhooks.entities import Delivery
+from services.entitlements.webhooks.repository import KEPT
 from services.entitlements.webhooks.schemas import WebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
 from services.entitlements.webhooks.service import WebhookService
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.principal import Principal
+from shared.settings import ServiceSettings
 from tests.conftest import Stores
 from tests.services.entitlements.conftest import FAKES
+from tests.services.entitlements.deliveries.post import FAILED, Post, Scripted
 from tests.services.entitlements.fakes import KEYLESS, OPS, QUANT
 
 NOWHERE = "http://127.0.0.1:1"
-
-
-@pytest.fixture
-def database(stores: Stores) -> Iterator[Database]:
-    """A database in which things are committed."""
-    with closing(Database(stores.app_url("entitlements"), pool_size=2)) as database:
-        yield database
 
 
 def webhooks(database: Database, who: Principal, url: str = "") -> list[WebhookOut]:
@@ -55,3 +53,18 @@ def test_without_a_usable_key_ops_hears_nothing_and_while_that_is_unknown_nothin
     assert [one.disabled_reason for one in webhooks(database, KEYLESS)] == [reason] * 2
     for who in (OPS, QUANT, quant):
         assert [one.state for one in webhooks(database, who)] == ["active"]
+
+
+def test_what_was_over_a_month_ago_is_deleted_and_nothing_else(database: Database) -> None:
+    post = Post(database, Scripted(FAILED))
+    for _ in range(2):
+        post.add()
+        post.announce()  # three deliveries
+    with database.transaction() as session:
+        ids = sorted(session.execute(select(Delivery.id)).scalars())  # type: ignore[call-overload]
+        long_ago = func.clock_timestamp() - KEPT - timedelta(minutes=1)
+        session.execute(update(Delivery).where(sqlmodel.col(Delivery.id).in_(ids[:2])).values(created_at=long_ago))
+        session.execute(update(Delivery).where(sqlmodel.col(Delivery.id) == ids[0]).values(state="failed"))
+    sweep_deliveries(ServiceSettings.model_construct(), database)
+    with database.transaction() as session:
+        assert sorted(session.execute(select(Delivery.id)).scalars()) == ids[1:]  # type: ignore[call-overload]

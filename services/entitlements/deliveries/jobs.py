@@ -3,8 +3,8 @@
 import structlog
 
 from services.entitlements.accounts.source import fetch_keyless
+from services.entitlements.deliveries.service import disable_keyless
 from services.entitlements.webhooks.repository import SWEPT, WebhookRepository
-from services.entitlements.webhooks.service import disable_keyless
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.errors import TemporarilyUnavailable
