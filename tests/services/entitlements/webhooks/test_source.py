@@ -163,6 +163,7 @@ def test_d4_a_message_arrives_as_it_was_written() -> None:
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("Wed, 21 Oct 2015 07:28:00", 0.0),
         ("Fri, 32 Oct 2015 07:28:00 GMT", None),
+        (f"Fri, 30 Oct {'9' * 30} 07:28:00 GMT", None),
     ],
 )
 def test_d4_a_receiver_may_ask_for_time(text: str, seconds: float | None) -> None:
