@@ -485,6 +485,7 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     ),
     "readNotification": (Refusal(404, "notification-not-found", "Your inbox holds no notification with this id."),),
     "addWebhook": (Refusal(409, "too-many-webhooks", "You have ten webhooks already; delete one first."),),
+    "getWebhook": (WEBHOOK,),
     "removeWebhook": (WEBHOOK,),
     "rotateWebhook": (WEBHOOK,),
     "listDeliveries": (WEBHOOK,),

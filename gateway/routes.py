@@ -56,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/notifications/{id}/read", "entitlements", QUANT),
     Route("GET", "/v1/webhooks", "entitlements", QUANT),
     Route("POST", "/v1/webhooks", "entitlements", QUANT),
+    Route("GET", "/v1/webhooks/{id}", "entitlements", QUANT),
     Route("DELETE", "/v1/webhooks/{id}", "entitlements", QUANT),
     Route("POST", "/v1/webhooks/{id}/rotate", "entitlements", QUANT),
     Route("GET", "/v1/webhooks/{id}/deliveries", "entitlements", QUANT),

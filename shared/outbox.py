@@ -56,11 +56,19 @@ class Event:
 Handler = Callable[[Session, Event], None]
 
 
+class NotNow(Exception):
+    """An errand's turn has not come: it is due again after `pause`, and this was no attempt."""
+
+    def __init__(self, pause: timedelta) -> None:
+        self.pause = pause
+
+
 @dataclass(frozen=True)
 class Errand:
     """What has its effect elsewhere: `run` holds no transaction, and gives back what is then written with `done`.
 
-    It may happen more than once, as a worker may die before it is written down; it takes less than `lease`.
+    It may happen more than once, as a worker may die before it is written down; it takes less than `lease`. It raises
+    NotNow where it has to wait.
     """
 
     run: Callable[[Database, Event], Handler]
@@ -139,6 +147,9 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_i
             effect = task.run(database, event) if isinstance(task, Errand) else task
             with database.transaction() as session:
                 _act(session, table, effect, event)
+    except NotNow as early:
+        with database.transaction() as session:
+            _put_off(session, table, event_id, early.pause)
     except Exception as error:
         with database.transaction() as session:
             _fail(session, table, event_id, error)
@@ -181,6 +192,12 @@ def _act(session: Session, table: Table, effect: Handler, event: Event) -> None:
     done = update(table).where(table.c.id == event.id)
     session.execute(done.values(state="done", error=None, due_at=func.clock_timestamp()))
     logger.info("event", type=event.type, id=str(event.id), attempt=attempt)
+
+
+def _put_off(session: Session, table: Table, event_id: UUID, pause: timedelta) -> None:
+    row = update(table).where(table.c.id == event_id, table.c.state == "working")
+    values = {"attempts": table.c.attempts - 1, "due_at": func.clock_timestamp() + pause}
+    session.execute(row.values(state="pending", **values))
 
 
 def _fail(session: Session, table: Table, event_id: UUID, error: Exception) -> None:

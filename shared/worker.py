@@ -29,7 +29,9 @@ def run_worker(module: Module, settings: ServiceSettings, stop: Flag) -> None:
     if outbox is None:
         raise ValueError(f"{module.name} publishes no events")
     tasks = module.all_tasks(settings)
-    database = Database(settings.database, pool_size=2 * THREADS, idle_seconds=IDLE_SECONDS)
+    errand_threads = ERRAND_THREADS if module.errands else 0
+    connections = THREADS + errand_threads + 1  # one for each thread and the probe: what was done must be written down
+    database = Database(settings.database, pool_size=connections, idle_seconds=IDLE_SECONDS)
 
     def act(event_id: UUID) -> None:
         deliver(database, outbox, tasks, event_id)
@@ -37,7 +39,6 @@ def run_worker(module: Module, settings: ServiceSettings, stop: Flag) -> None:
     with closing(database), closing(Transport(settings.redis_url, service=module.name)) as transport:
         health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})
         with serve_health(health, host=settings.host, port=settings.metrics_port):
-            errand_threads = ERRAND_THREADS if module.errands else 0
             workers = transport.receive(act, threads=THREADS, errand_threads=errand_threads)
             for worker in workers:
                 worker.start()

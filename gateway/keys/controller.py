@@ -13,6 +13,7 @@ from gateway.keys.schemas import (
     AccountsQuery,
     ApiKeyList,
     ApiKeyOut,
+    KeysHeld,
     Me,
     NewApiKey,
     NewApiKeyOut,
@@ -115,6 +116,12 @@ def list_accounts(keys: Keys, query: Annotated[AccountsQuery, Query()]) -> Seque
 def get_account(id: UUID, keys: Keys) -> AccountOut:  # noqa: A002 - the public name of the parameter
     """One account."""
     return keys.account(id)
+
+
+@internal.get("/{id}/keys")
+def count_keys(id: UUID, keys: Keys) -> KeysHeld:  # noqa: A002
+    """Whether somebody can come in as the account."""
+    return keys.usable_keys(id)
 
 
 def _position(stored: tuple[str, str]) -> Position:

@@ -118,6 +118,12 @@ class KeyRepository:
         row = update(ApiKey).where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None)).values(revoked_at=at)
         return self._session.execute(row.returning(col(ApiKey.id))).first() is not None
 
+    def count_usable(self, account: UUID, now: datetime) -> int:
+        """How many of an account's keys are neither revoked nor over."""
+        query = select(func.count()).select_from(ApiKey).where(col(ApiKey.account) == account)
+        query = query.where(col(ApiKey.revoked_at).is_(None), _lasts(now, now))
+        return self._session.execute(query).scalar_one()
+
     def raise_change(self, *key_ids: str) -> None:
         """These keys may open nothing any more, less, or for a shorter time."""
         raise_change(self._session, feed, key_ids)

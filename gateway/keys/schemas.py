@@ -100,6 +100,12 @@ class NewApiKeyOut(Output):
     created_at: Instant
 
 
+class KeysHeld(Output):
+    """How many keys of an account open the door now."""
+
+    usable: int
+
+
 class OwnKey(Output):
     """The key a call was made with."""
 

@@ -21,7 +21,7 @@ from gateway.keys.errors import (
 )
 from gateway.keys.policy import KeyParts, end_of_overlap, is_usable, must_outlast
 from gateway.keys.repository import RECORD_EVERY, KeyRepository
-from gateway.keys.schemas import AccountOut, ApiKeyOut, Me, NewApiKeyOut, OwnKey, Position, Role
+from gateway.keys.schemas import AccountOut, ApiKeyOut, KeysHeld, Me, NewApiKeyOut, OwnKey, Position, Role
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.uses import KeyUses
 from shared import audit
@@ -154,6 +154,10 @@ class KeyService:
         if account is None:
             raise NotFound
         return AccountOut.model_validate(account)
+
+    def usable_keys(self, account_id: UUID) -> KeysHeld:
+        """How many keys open the door to an account, also to one that does not exist."""
+        return KeysHeld(usable=self._keys.count_usable(account_id, self._clock.now(self._session)))
 
     def accounts(self, ids: Sequence[UUID]) -> Sequence[AccountOut]:
         """These accounts, by id; those that do not exist are left out."""

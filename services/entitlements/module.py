@@ -10,6 +10,8 @@ from services.entitlements.closings import controller as closings
 from services.entitlements.coverage import controller as coverage
 from services.entitlements.database import feed, idempotency, metadata, outbox, trail
 from services.entitlements.decisions import controller as decisions
+from services.entitlements.deliveries.jobs import chores as delivering
+from services.entitlements.deliveries.tasks import errands, tasks
 from services.entitlements.direct_grants import controller as direct_grants
 from services.entitlements.grants import controller as grants
 from services.entitlements.grants.repository import grant_gauges
@@ -27,7 +29,6 @@ from services.entitlements.simulations import controller as simulations
 from services.entitlements.standing import controller as standing
 from services.entitlements.usage import controller as usage
 from services.entitlements.webhooks import controller as webhooks
-from services.entitlements.webhooks.tasks import errands, tasks
 from services.entitlements.withdrawals import controller as withdrawals
 from shared.module import Module
 
@@ -35,7 +36,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
-    revision="0008",
+    revision="0009",
     controllers=(
         intake.router,
         requests.router,
@@ -65,7 +66,7 @@ module = Module(
     feed=feed,
     outbox=outbox,
     tasks=tasks,
-    chores=(*announcing, *retiring),
+    chores=(*announcing, *retiring, *delivering),
     errands=errands,
     gauges=(request_gauges, grant_gauges),
     messages=webhooks.messages,

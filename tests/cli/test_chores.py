@@ -84,6 +84,26 @@ def test_the_audit_trails_are_verified_and_tampering_ends_in_status_1(world: Wor
     assert broken == {"gateway": {"event": 1, "seal": 1, "why": "changed"}, "catalog": None, "entitlements": None}
 
 
+def test_what_was_given_up_is_listed_and_all_of_it_is_tried_again(world: World, env: dict[str, str]) -> None:
+    put = """
+        insert into entitlements.outbox (id, type, payload, state, attempts, error)
+        values (gen_random_uuid(), 'access.lapsed', '{"recipient": "ops", "data": {}}', 'dead', 5, 'No [use]')
+        returning id
+    """
+    with psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True) as owner:
+        ids = [str(owner.execute(put).fetchall()[0][0]) for _ in range(2)]
+    listed = tickgate("outbox", "list", env=env).stdout
+    assert "; 2 given up." in listed
+    for id_ in ids:
+        assert f"{id_}  access.lapsed  " in listed
+    assert listed.count("tried 5 times\n  No [use]\n") == 2
+    for unclear in ((), (ids[0], "--all")):
+        assert "say an ID, or --all" in _refused("outbox", "replay", *unclear, env=env)
+    assert tickgate("outbox", "replay", "--all", env=env).stdout == "2 will be tried again.\n"
+    until(lambda: _json("outbox", "list", env=env)["waiting"] == 0, "that they were tried")
+    assert _json("outbox", "list", env=env)["dead"] == []
+
+
 def test_a_key_is_rotated(world: World, env: dict[str, str]) -> None:
     old = _json("keys", "create", "Nora", "--role", "quant", env=env)
     new = _json("keys", "rotate", old["id"], "--overlap-seconds", "60", env=env)

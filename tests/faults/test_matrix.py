@@ -56,6 +56,7 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/notifications/{id}/read"): PRIVATE,
     ("GET", "/v1/webhooks"): PERSONS,
     ("POST", "/v1/webhooks"): PERSONS,
+    ("GET", "/v1/webhooks/{id}"): OWN,
     ("DELETE", "/v1/webhooks/{id}"): PERSONS,
     ("POST", "/v1/webhooks/{id}/rotate"): PERSONS,
     ("GET", "/v1/webhooks/{id}/deliveries"): PRIVATE,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -21,12 +21,15 @@ from shared.ids import new_id
 from shared.outbox import Event
 from shared.streams import MOST
 from tests.conftest import cloned
+from tests.faults.deciding import REFUSAL, all_told, asked, told_once_each
 from tests.proof import HOMES, figure
 from tests.services.entitlements.fakes import T0
 from tests.world import World, running_world, until
 
 PATH = "/v1/notifications/stream"
-WITHOUT = {"composed": ("announcer", "scheduler"), "apart": ("announcer", "scheduler", "relay", "worker")}
+WITHOUT = ("announcer", "scheduler")
+STOPPED = ("gateway", "entitlements", "relay", "worker")
+ENOUGH, PLENTY = 5, 500  # decisions that nobody comes to the end of in time
 SOON = 5.0
 
 
@@ -34,7 +37,7 @@ SOON = 5.0
 def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """A platform of this module's own, without what no stream needs: the last test stops it."""
     home, folder = request.param, tmp_path_factory.mktemp("world")
-    with cloned() as stores, running_world(stores, folder, home=home, without=WITHOUT[home]) as world:
+    with cloned() as stores, running_world(stores, folder, home=home, without=WITHOUT) as world:
         yield world
 
 
@@ -179,12 +182,13 @@ def test_r4_a_stream_ends_within_five_seconds_of_its_key(world: World) -> None:
 
 
 class Load:
-    """Somebody who asks on and on, until nobody listens any more; what was begun must be finished."""
+    """Somebody who decides on and on, until nobody listens any more; what was begun must be finished."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._url, self._key = url, key
-        self.answered, self.broken = 0, 0
-        self._thread = threading.Thread(target=self._ask, daemon=True)
+    def __init__(self, world: World, requests: list[UUID]) -> None:
+        self._url, self._key, self._requests = world.platform.url, world.keys["ops"], requests
+        self.acknowledged: list[UUID] = []
+        self.broken: list[str] = []
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -192,16 +196,23 @@ class Load:
         self._thread.join(20)
         assert not self._thread.is_alive()
 
-    def _ask(self) -> None:
-        while True:
-            try:
-                answer = httpx.get(f"{self._url}/v1/notifications", headers={"X-API-Key": self._key}, timeout=15)
-                self.answered += answer.status_code in (200, 503)
-            except httpx.ConnectError:
-                return
-            except httpx.HTTPError:
-                self.broken += 1
-                return
+    def _go_on(self) -> None:
+        each_anew = httpx.Limits(max_keepalive_connections=0)
+        try:
+            with httpx.Client(base_url=self._url, headers={"X-API-Key": self._key}, limits=each_anew) as client:
+                for request in self._requests:
+                    self._decide(client, request)
+        except httpx.ConnectError:
+            return
+        except httpx.HTTPError as error:
+            self.broken.append(repr(error))
+
+    def _decide(self, client: httpx.Client, request: UUID) -> None:
+        answer = client.post(f"/v1/access-requests/{request}/decisions", json=REFUSAL, timeout=15)
+        if answer.status_code == 200:
+            self.acknowledged.append(request)
+        elif answer.status_code != 503:
+            self.broken.append(answer.text)
 
 
 @contextmanager
@@ -234,13 +245,21 @@ def test_o1_a_service_of_its_own_stops_in_time_while_the_gateway_holds_streams_o
 
 
 def test_o1_each_process_stops_in_time_with_twenty_streams_open_and_finishes_what_it_began(world: World) -> None:
-    with twenty_streams(world) as (people, open_):
-        load = [Load(world.platform.url, one["key"]) for one in people]
-        until(lambda: all(one.answered for one in load), "answers")
-        for name in ("gateway", "entitlements", "relay", "worker"):
+    requests = asked(world, 4 * PLENTY)
+    with twenty_streams(world) as (_, open_):
+        load = [Load(world, requests[turn::4]) for turn in range(4)]
+        until(lambda: all(len(one.acknowledged) >= ENOUGH for one in load), "answers")
+        for name in STOPPED:
             if name in world.platform.children:
                 stopped(world, name)
         for one in load:
             one.end()
         assert all(heard.ended.wait(1) for heard in open_)
-        assert [one.broken for one in load] == [0] * 4
+    assert [one.broken for one in load] == [[]] * 4
+    acknowledged = [request for one in load for request in one.acknowledged]
+    assert len(acknowledged) < len(requests)
+    for name in ("relay", "worker"):
+        world.platform.start(name)
+    until(lambda: all_told(world, acknowledged), "all that is to be told")
+    assert told_once_each(world, acknowledged)
+    figure("O1", acknowledged_meanwhile=acknowledged, told_once_each=len(acknowledged))

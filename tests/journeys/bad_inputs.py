@@ -98,6 +98,7 @@ OPERATIONS = (
     Operation("POST", "/v1/notifications/{id}/read", "quant", ID),
     Operation("GET", "/v1/webhooks", "quant"),
     Operation("POST", "/v1/webhooks", "quant", (), WEBHOOK, ("url",), ("url",)),
+    Operation("GET", "/v1/webhooks/{id}", "quant", ID),
     Operation("DELETE", "/v1/webhooks/{id}", "quant", ID),
     Operation("POST", "/v1/webhooks/{id}/rotate", "quant", ID),
     Operation("GET", "/v1/webhooks/{id}/deliveries", "quant", ID),

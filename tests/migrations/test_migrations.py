@@ -1,5 +1,6 @@
 """Every schema goes up, down and up again, and is then what the models say."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,9 +15,16 @@ from cli.settings import SCHEMAS
 from gateway.keys.module import module as gateway
 from services.catalog.module import module as catalog
 from services.entitlements.module import module as entitlements
+from services.entitlements.webhooks.policy import still_valid
 from services.pricing.module import module as pricing
 from tests.migrations.database import Empty, alembic
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+OLD_SECRET = """
+    insert into entitlements.webhooks (id, account, hears_ops, url, secret, created_at, old_secret, old_secret_until)
+    values (gen_random_uuid(), gen_random_uuid(), false, 'https://example.com', 'new', '2026-01-31 20:00Z',
+            'sealed', '2026-02-01 20:00:00.123456Z')
+"""
 MODULES = {"gateway": gateway, "catalog": catalog, "entitlements": entitlements, "pricing": pricing}
 
 
@@ -46,6 +54,22 @@ def test_up_down_and_up_again_makes_the_same(empty: Empty) -> None:
     assert {name.split(".")[1] for name, *_ in left["relations"]} == {"migrations", "migrations_pkc"}
     assert left["functions"] == []
     assert empty.shape() == first
+
+
+def test_a_webhook_keeps_its_old_secret_whichever_way_it_goes(migrated: Empty) -> None:
+    kept = "select encode(old_secret, 'escape'), old_secret_until from entitlements.webhooks"
+    with migrated.connected() as connection:
+        config = alembic("entitlements", connection)
+        command.downgrade(config, "0008")
+        connection.execute(text(OLD_SECRET))
+        before = connection.execute(text(kept)).all()
+        command.upgrade(config, "0009")
+        [old] = connection.execute(text("select old_secrets from entitlements.webhooks")).scalars().one()
+        assert (bytes.fromhex(old["sealed"]), still_valid([old], LONG_AGO)) == (b"sealed", [old])
+        assert datetime.fromisoformat(old["until"]) == before[0][1]
+        command.downgrade(config, "0008")
+        assert connection.execute(text(kept)).all() == before
+        connection.rollback()
 
 
 def test_migrating_twice_changes_nothing(empty: Empty) -> None:

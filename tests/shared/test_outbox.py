@@ -4,17 +4,31 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
 import structlog
-from sqlalchemy import insert
+from sqlalchemy import Table, update
 from sqlalchemy.orm import Session
 
 from shared.backlog import replay
 from shared.database import Database
-from shared.outbox import BATCH, MAX_ATTEMPTS, SPREAD, Errand, Event, Handler, deliver, hand_back, publish, take_due
-from tests.shared.ground import Ground, act, effects, outbox
+from shared.outbox import (
+    BATCH,
+    MAX_ATTEMPTS,
+    SPREAD,
+    Errand,
+    Event,
+    Handler,
+    NotNow,
+    Task,
+    deliver,
+    hand_back,
+    publish,
+    take_due,
+)
+from tests.shared.ground import Ground, act, outbox
 
 TASKS = {"grant.ended": act}
 LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state in ('pending', 'sent', 'working')"
@@ -114,7 +128,8 @@ def test_an_event_is_acted_on_once_however_often_it_is_delivered(ground: Ground)
     assert ground.effects() == ["grant.ended 1"]
 
 
-def test_d1_workers_at_the_same_moment_act_once(ground: Ground) -> None:
+def worked(ground: Ground, task: Task) -> None:
+    """Five events, all of them delivered by each of six workers at the same moment."""
     published(ground, 5)
     events = taken(ground)
     start = threading.Barrier(6)
@@ -122,29 +137,61 @@ def test_d1_workers_at_the_same_moment_act_once(ground: Ground) -> None:
     def work(_: int) -> None:
         start.wait()
         for event in events:
-            deliver(ground.database, outbox, TASKS, event)
+            deliver(ground.database, outbox, {"grant.ended": task}, event)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
-
-    assert sorted(ground.effects()) == [f"grant.ended {number}" for number in range(1, 6)]
     assert {state for state, _ in states(ground)} == {"done"}
 
 
-def test_d1_the_same_workers_act_more_than_once_where_nothing_guards_the_effect(ground: Ground) -> None:
-    """The negative control of the test above: the race is there to be lost."""
-    published(ground)
-    start = threading.Barrier(6)
+def claim_anyway(session: Session, table: Table, _tasks: object, event_id: UUID) -> Event:
+    """Take an event, whoever has it or had it."""
+    taking = update(table).where(table.c.id == event_id).values(state="working").returning(table)
+    row = session.execute(taking).one()
+    return Event(row.id, row.type, row.payload, row.created_at, row.request_id)
 
-    def work(_: int) -> None:
-        with ground.database.transaction() as session:
-            start.wait()
-            session.execute(insert(effects).values(what="unguarded"))
 
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(work, range(6)))
+def act_anyway(session: Session, table: Table, effect: Handler, event: Event) -> None:
+    """The effect and `done`, whoever has the event."""
+    effect(session, event)
+    session.execute(update(table).where(table.c.id == event.id).values(state="done"))
 
-    assert len(ground.effects()) == 6
+
+def test_d1_workers_at_the_same_moment_act_once(ground: Ground) -> None:
+    worked(ground, act)
+    assert sorted(ground.effects()) == [f"grant.ended {number}" for number in range(1, 6)]
+
+
+def test_d1_the_same_workers_act_more_than_once_where_nothing_guards_the_effect(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above."""
+    monkeypatch.setattr("shared.outbox._claim", claim_anyway)
+    monkeypatch.setattr("shared.outbox._act", act_anyway)
+    worked(ground, act)
+    assert len(ground.effects()) > 5
+
+
+def test_d1_workers_at_the_same_moment_run_an_errand_once(ground: Ground) -> None:
+    runs: list[UUID] = []
+    worked(ground, Errand(partial(run_and_note, runs), timedelta(minutes=1)))
+    assert len(runs) == len(set(runs)) == 5
+
+
+def test_d1_the_same_workers_run_an_errand_more_than_once_where_none_claims_it(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above; the effect that is written down is guarded once more."""
+    runs: list[UUID] = []
+    monkeypatch.setattr("shared.outbox._claim", claim_anyway)
+    worked(ground, Errand(partial(run_and_note, runs), timedelta(minutes=1)))
+    assert len(runs) > len(set(runs)) == 5
+
+
+def run_and_note(runs: list[UUID], _database: Database, event: Event) -> Handler:
+    """An errand that leaves a note."""
+    runs.append(event.id)
+    return act
 
 
 def test_an_event_whose_worker_was_killed_is_acted_on_once_by_the_next(ground: Ground) -> None:
@@ -243,6 +290,22 @@ def test_an_errand_has_a_lease_of_its_own(ground: Ground) -> None:
 
     deliver(ground.database, outbox, {"grant.ended": Errand(run, timedelta(minutes=1))}, *taken(ground))
     assert 59 < leases[0] < 63
+
+
+def test_an_errand_whose_turn_has_not_come_is_due_later_and_was_not_tried(ground: Ground) -> None:
+    published(ground)
+
+    def wait(_database: Database, _event: Event) -> Handler:
+        raise NotNow(timedelta(seconds=2))
+
+    for _ in range(MAX_ATTEMPTS + 1):
+        deliver(ground.database, outbox, {"grant.ended": Errand(wait, timedelta(minutes=1))}, *taken(ground))
+        left = "select state, attempts, extract(epoch from due_at - clock_timestamp()) from ground.outbox"
+        [(state, attempts, seconds)] = ground.sql(left)
+        assert (state, attempts, 1 < float(str(seconds)) <= 2) == ("pending", 0, True)
+        ground.sql(LEASE_OVER)
+    deliver(ground.database, outbox, TASKS, *taken(ground))
+    assert ground.effects() == ["grant.ended 1"]
 
 
 def test_d3_what_commits_late_is_handed_over_all_the_same(ground: Ground) -> None:

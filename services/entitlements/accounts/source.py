@@ -1,9 +1,11 @@
 """The gateway's accounts, asked over its internal API."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from services.entitlements.accounts.schemas import AccountOut
-from shared.upstream import Neighbour
+from shared.settings import ServiceSettings
+from shared.upstream import Answer, Neighbour, open_neighbour
 
 
 class AccountSource:
@@ -21,3 +23,17 @@ class AccountSource:
         """At most `limit` accounts whose ids follow `after`."""
         answer = await self._keys.get("/internal/accounts", f"limit={limit}" + (f"&after={after}" if after else ""))
         return [AccountOut.model_validate(row) for row in answer.json()]
+
+
+def fetch_keyless(settings: ServiceSettings, accounts: Collection[UUID]) -> list[UUID]:
+    """Those of these accounts that no key opens now, for a process without an event loop.
+
+    Raises TemporarilyUnavailable.
+    """
+    url, key = settings.url_of("keys"), settings.identity_private_key
+    with open_neighbour("keys", url, private_key=key, caller="entitlements") as get:
+        return [account for account in accounts if _is_none(get(f"/internal/accounts/{account}/keys"))]
+
+
+def _is_none(answer: Answer) -> bool:
+    return answer.status == 200 and answer.json() == {"usable": 0}

@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from services.entitlements.notifications.repository import NotificationRepository
-from shared.outbox import Event, Task
+from shared.outbox import Event
 
 
 def notify(session: Session, event: Event) -> None:
@@ -15,11 +15,3 @@ def notify(session: Session, event: Event) -> None:
         data=event.payload["data"],
         created_at=event.created_at,
     )
-
-
-TYPES = (
-    *("access.requested", "access.question", "access.answered", "access.decided", "access.withdrawn", "access.lapsed"),
-    *("grant.started", "grant.ending", "grant.ended", "grant.revoked", "grant.kept"),
-    *("account.blocked", "account.unblocked", "account.closed", "dataset.retired"),
-)
-tasks: dict[str, Task] = dict.fromkeys(TYPES, notify)

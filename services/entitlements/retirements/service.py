@@ -14,6 +14,7 @@ from services.entitlements.grants.policy import longest, shortens
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests.entities import RequestItem
+from services.entitlements.requests.events import outcome_of
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.retirements.schemas import Retiring
 from shared import audit
@@ -82,5 +83,6 @@ class RetirementService:
         audit.record(
             self._session, audit_events, actor=SELF, action="access.decided", subject=item.request_id, data=data
         )
-        told = {"request": str(item.request_id), "dataset": item.dataset, "decisions": [{**outcome, **REASON}]}
+        decided = outcome_of(item.frequency, "refused", None, **REASON)
+        told = {"request": str(item.request_id), "dataset": item.dataset, "decisions": [decided]}
         announce(self._session, "access.decided", to=item.account, data=told)

@@ -27,5 +27,8 @@ def unblock_account(account: ToRuleOn, why: Ruling, standings: Standings, caller
 
 @router.post("/{id}/close", summary="Close an account", operation_id="closeAccount")
 def close_account(account: ToRuleOn, why: Ruling, standings: Standings, caller: Caller) -> AccountOut:
-    """For good: withdraws what it asked for and revokes what it holds. Its keys are the admins' to revoke."""
+    """For good: withdraws what it asked for, revokes what it holds, disables its webhooks.
+
+    Its keys are the admins' to revoke.
+    """
     return standings.close(account, why, caller)

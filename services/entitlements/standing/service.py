@@ -18,6 +18,7 @@ from services.entitlements.notifications.events import announce
 from services.entitlements.requests.policy import is_undecided
 from services.entitlements.requests.repository import RequestRepository
 from services.entitlements.standing.schemas import Block, Ruling
+from services.entitlements.webhooks.repository import WebhookRepository
 from services.entitlements.withdrawals.service import WithdrawalService
 from shared import audit
 from shared.clock import Clock
@@ -40,6 +41,7 @@ class StandingService:
         self._requests = RequestRepository(session)
         self._closings = ClosingService(session, clock)
         self._withdrawals = WithdrawalService(session, clock)
+        self._webhooks = WebhookRepository(session)
 
     def block(self, account: AccountOut, why: Block, by: Principal) -> AccountOut:
         """Stop reads, requests and approvals; raises SelfDecision, AccountClosed."""
@@ -65,12 +67,13 @@ class StandingService:
         return account.model_copy(update={"standing": "good"})
 
     def close(self, account: AccountOut, why: Ruling, by: Principal) -> AccountOut:
-        """Withdraw and revoke everything, for good; a closed one stays as it is. Raises SelfDecision."""
+        """Withdraw, revoke and disable everything, for good; a closed one stays as it is. Raises SelfDecision."""
         found, now = self._lock(account, by)
         if standing_of(found, now) != "closed":
             self._rule(found, "closed", why, by, now)
             self._withdraw(found, by, now)
             self._revoke(found, why, by, now)
+            self._webhooks.disable_all(found.id, at=now, reason="closed")
         self._grants.see_closed()
         return account.model_copy(update={"standing": "closed"})
 
@@ -94,7 +97,7 @@ class StandingService:
         account.standing_reason = None if standing == "good" else why.reason
         self._accounts.rule(account, standing, at=now, until=until)
         event = EVENTS[standing]
-        data = {"until": instant_text(until)} if until else {}
+        data = {"until": instant_text(until)} if standing == "blocked" else {}
         audit.record(self._session, audit_events, actor=by, action=event, subject=account.id, data=data)
         announce(self._session, event, to=account.id, data={"reason": why.reason, **data})
 

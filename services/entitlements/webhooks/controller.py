@@ -1,6 +1,7 @@
 """Webhooks over HTTP."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -14,6 +15,8 @@ from services.entitlements.webhooks.schemas import (
     NewWebhook,
     NewWebhookOut,
     WebhookList,
+    WebhookOut,
+    WebhooksQuery,
 )
 from shared.pagination import Page, cursors_of, cut, link_next
 
@@ -32,13 +35,11 @@ def describe_messages() -> APIRouter:
     described = APIRouter(tags=["Webhooks"])
     for type_, telling in TOLD.items():
         example = {"value": {"type": type_, "timestamp": AT, "data": telling.data}}
-
-        def message(body: Annotated[Message, Body(openapi_examples={type_: example})]) -> None:
-            """The receiver's own."""
-
+        carried: Any = telling.carries
+        body = Annotated[Message[carried], Body(openapi_examples={type_: example})]
         described.add_api_route(
             type_,
-            message,
+            _receiver(body),
             methods=["POST"],
             status_code=204,
             operation_id=f"told.{type_}",
@@ -46,6 +47,14 @@ def describe_messages() -> APIRouter:
             description=SIGNED.format(when=telling.when),
         )
     return described
+
+
+def _receiver(body: object) -> Callable[..., None]:
+    def message(body: Any) -> None:
+        """The receiver's own."""
+
+    message.__annotations__["body"] = body
+    return message
 
 
 messages = describe_messages()
@@ -57,7 +66,9 @@ def add_webhook(new: NewWebhook, webhooks: Webhooks, response: Response) -> NewW
 
     The secret is shown this once. What the receiver does not take with a 2xx within 15 seconds is tried again after
     5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, each give or take a fifth; `Retry-After` is honoured, redirects are
-    not followed. A receiver that answers 410, or does nothing but fail for five days, is told no more.
+    not followed. A receiver that answers 410, or does nothing but fail for five days, is told no more, nor is one whose
+    account is closed. Ops' webhooks are also told what all of Ops is, as long as a key of the account is usable; and
+    all of Ops is told that there is a new one.
     """
     added = webhooks.add(new.url)
     response.headers["Location"] = f"{PATH}/{added.id}"
@@ -65,20 +76,29 @@ def add_webhook(new: NewWebhook, webhooks: Webhooks, response: Response) -> NewW
 
 
 @router.get("", summary="List webhooks", operation_id="listWebhooks")
-def list_webhooks(webhooks: Webhooks) -> WebhookList:
-    """Your webhooks, oldest first; there are at most ten."""
-    return WebhookList(data=webhooks.list())
+def list_webhooks(webhooks: Webhooks, query: Annotated[WebhooksQuery, Query()]) -> WebhookList:
+    """Your webhooks, oldest first; there are at most ten. Ops sees another account's by `account`."""
+    return WebhookList(data=webhooks.list(query.account))
+
+
+@router.get("/{id}", summary="Show a webhook", operation_id="getWebhook")
+def get_webhook(id: UUID, webhooks: Webhooks) -> WebhookOut:  # noqa: A002
+    """One of your webhooks; Ops sees anybody's."""
+    return webhooks.find(id)
 
 
 @router.delete("/{id}", status_code=204, summary="Be told there no more", operation_id="removeWebhook")
 def remove_webhook(id: UUID, webhooks: Webhooks) -> None:  # noqa: A002
-    """Deletes the webhook and the log of what was sent to it."""
+    """Deletes the webhook and the log of what was sent to it; Ops may delete anybody's."""
     webhooks.remove(id)
 
 
 @router.post("/{id}/rotate", status_code=201, summary="Change a webhook's secret", operation_id="rotateWebhook")
 def rotate_webhook(id: UUID, webhooks: Webhooks, response: Response) -> NewWebhookOut:  # noqa: A002
-    """Makes a new secret, shown this once. For a day each message carries a signature under the old one too."""
+    """Makes a new secret, shown this once. For a day each message carries a signature under the old one too.
+
+    So it does after further rotations, under each of the day, the latest ten in all.
+    """
     response.headers["Location"] = f"{PATH}/{id}"
     return webhooks.rotate(id)
 
@@ -91,7 +111,10 @@ def list_deliveries(
     request: Request,
     response: Response,
 ) -> DeliveryList:
-    """Every delivery of the last 30 days with all its attempts, the latest first."""
+    """Every delivery of the last 30 days with its attempts, the latest first.
+
+    An attempt in which our side died is not among them; it is made again, under the same `webhook-id`.
+    """
     cursors, scope = cursors_of(request), f"deliveries:{id}"
     before = UUID(cursors.load(scope, query.cursor)) if query.cursor else None
     rows, more = cut(webhooks.deliveries(id, before=before, limit=query.limit + 1), query.limit)

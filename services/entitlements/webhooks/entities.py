@@ -13,7 +13,10 @@ from shared.database import UtcDateTime
 
 
 class Webhook(Base, table=True):
-    """A URL that an account wants to be told at; its secret, and for a while the one before, are kept encrypted."""
+    """A URL that an account wants to be told at; its secret, and for a while those before, are kept encrypted.
+
+    `old_secrets` are objects with `sealed`, in hex, and `until`, oldest first.
+    """
 
     __tablename__ = "webhooks"
 
@@ -22,10 +25,12 @@ class Webhook(Base, table=True):
     hears_ops: bool
     url: str
     secret: bytes
-    old_secret: bytes | None = None
-    old_secret_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    old_secrets: list[dict[str, str]] = Field(
+        default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": text("'[]'::jsonb")}
+    )
     created_at: datetime = Field(sa_type=UtcDateTime)
     failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    failed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     disabled_reason: str | None = None
 

@@ -1,6 +1,7 @@
 """When an attempt follows, when a webhook is given up, and which targets are never spoken to."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -14,7 +15,9 @@ PAUSES = (
 JITTER = 0.2
 LONGEST = timedelta(hours=24)
 PATIENCE = timedelta(days=5)
+QUIET = timedelta(days=2)  # longer than the longest pause: what failed before has nothing to do with it
 OVERLAP = timedelta(hours=24)
+MOST_SECRETS = 10
 NUMERIC = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 DENIED: tuple[IPv4Network | IPv6Network, ...] = tuple(
     ip_network(network)
@@ -23,6 +26,7 @@ DENIED: tuple[IPv4Network | IPv6Network, ...] = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carriers' own
         "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # the host, inside Azure
         "169.254.0.0/16",  # link-local, clouds' metadata
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
@@ -88,6 +92,16 @@ def pause_after(tries: int, *, chance: float, asked: float | None) -> timedelta 
     return max(pause, min(timedelta(seconds=asked or 0), LONGEST))
 
 
-def is_hopeless(failing_since: datetime | None, now: datetime) -> bool:
+def still_valid(old: Sequence[Mapping[str, str]], now: datetime) -> list[dict[str, str]]:
+    """Those old secrets that a message is signed with as well: each until its own time, and the latest few."""
+    return [dict(one) for one in old if now < datetime.fromisoformat(one["until"])][1 - MOST_SECRETS :]
+
+
+def failing_from(since: datetime | None, last: datetime | None, now: datetime) -> datetime:
+    """Since when a receiver that fails now has done nothing else; a time in which nothing was sent does not count."""
+    return now if since is None or last is None or now - last > QUIET else since
+
+
+def is_hopeless(since: datetime | None, last: datetime | None) -> bool:
     """Whether a receiver has done nothing but fail for too long."""
-    return failing_since is not None and now - failing_since >= PATIENCE
+    return since is not None and last is not None and last - since >= PATIENCE

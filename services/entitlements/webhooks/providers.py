@@ -6,8 +6,7 @@ from fastapi import Depends, Request
 
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.webhooks.secrets import WebhookSecrets
-from services.entitlements.webhooks.service import DeliveryService, WebhookService
-from services.entitlements.webhooks.source import HttpReceiver
+from services.entitlements.webhooks.service import WebhookService
 from shared.application import Transaction
 from shared.clock import DatabaseClock
 from shared.principal import Caller
@@ -17,12 +16,6 @@ def _webhooks(request: Request, session: Transaction, caller: Caller) -> Webhook
     settings: EntitlementsSettings = request.app.state.settings
     secrets = WebhookSecrets(settings.webhook_key)
     return WebhookService(session, DatabaseClock(), secrets, caller, anywhere=settings.webhooks_anywhere)
-
-
-def deliveries(settings: EntitlementsSettings) -> DeliveryService:
-    """What the worker brings events to webhooks with."""
-    receiver = HttpReceiver(anywhere=settings.webhooks_anywhere)
-    return DeliveryService(DatabaseClock(), WebhookSecrets(settings.webhook_key), receiver)
 
 
 Webhooks = Annotated[WebhookService, Depends(_webhooks)]

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func
+from sqlalchemy import delete, exists, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
+from services.entitlements.accounts.entities import Account
 from services.entitlements.webhooks.entities import Delivery, Webhook
 
 KEPT = timedelta(days=30)
@@ -36,12 +38,37 @@ class WebhookRepository:
         query = select(func.count()).select_from(Webhook).where(Webhook.account == account)
         return self._session.execute(query).scalar_one()
 
+    def find(self, webhook: UUID, account: UUID | None) -> Webhook | None:
+        """The webhook, if it is the account's, or whoever's it is."""
+        return self._session.scalars(_one(webhook, account)).first()
+
     def lock(self, webhook: UUID, account: UUID | None = None) -> Webhook | None:
-        """The webhook, if it is the account's, held until the transaction ends."""
-        query = select(Webhook).where(Webhook.id == webhook)
-        if account is not None:
-            query = query.where(Webhook.account == account)
-        return self._session.scalars(query.with_for_update()).first()
+        """The same, held until the transaction ends."""
+        return self._session.scalars(_one(webhook, account).with_for_update()).first()
+
+    def disable_all(self, account: UUID, *, at: datetime, reason: str) -> Sequence[Webhook]:
+        """Tell an account's webhooks nothing any more; those that were told something."""
+        theirs = select(Webhook).where(Webhook.account == account, col(Webhook.disabled_at).is_(None))
+        working = self._session.scalars(theirs.order_by(col(Webhook.id)).with_for_update()).all()
+        for webhook in working:
+            self.disable(webhook, at=at, reason=reason)
+        return working
+
+    def accounts_of_ops(self) -> Sequence[UUID]:
+        """Whose working webhooks hear what all of Ops is told."""
+        query = select(Webhook.account).where(col(Webhook.hears_ops), col(Webhook.disabled_at).is_(None)).distinct()
+        return self._session.scalars(query).all()
+
+    def disable(self, webhook: Webhook, *, at: datetime, reason: str) -> None:
+        """Tell it nothing any more, nor what was under way."""
+        webhook.disabled_at, webhook.disabled_reason = at, reason
+        self._session.flush()
+        self.give_up(webhook.id)
+
+    def give_up(self, webhook: UUID) -> None:
+        """Let what a webhook has not taken be failed."""
+        pending = update(Delivery).where(col(Delivery.webhook_id) == webhook, col(Delivery.state) == "pending")
+        self._session.execute(pending.values(state="failed", next_at=None))
 
     def remove(self, webhook: Webhook) -> None:
         """Delete it, with what was sent to it."""
@@ -49,9 +76,10 @@ class WebhookRepository:
         self._session.flush()
 
     def hearing(self, recipient: str, *, of_ops: bool) -> Sequence[Webhook]:
-        """The working webhooks of an account, or those that hear what all of Ops is told."""
+        """The working webhooks of an account, or those that hear what all of Ops is told; none of a closed account."""
         whose = col(Webhook.hears_ops) if of_ops else Webhook.account == UUID(recipient)
-        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None))).all()
+        closed = exists().where(col(Account.id) == col(Webhook.account), col(Account.standing) == "closed")
+        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None), ~closed)).all()
 
     def add_delivery(self, delivery: Delivery) -> bool:
         """Write a delivery; false when the webhook has one of this event."""
@@ -75,12 +103,18 @@ class WebhookRepository:
             query = query.where(col(Delivery.id) < before)
         return self._session.scalars(query.order_by(col(Delivery.id).desc()).limit(limit)).all()
 
-    def sweep(self, webhook: UUID, now: datetime) -> None:
-        """Delete some of what was over a month ago."""
-        old = select(Delivery.id).where(Delivery.webhook_id == webhook, Delivery.state != "pending")
-        old = old.where(col(Delivery.created_at) < now - KEPT).limit(SWEPT)
-        self._session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
+    def sweep(self, now: datetime) -> int:
+        """Delete some of what was over a month ago; how much."""
+        old = select(Delivery.id).where(Delivery.state != "pending", col(Delivery.created_at) < now - KEPT)
+        old = old.limit(SWEPT).with_for_update(skip_locked=True)
+        gone = delete(Delivery).where(col(Delivery.id).in_(old)).returning(col(Delivery.id))
+        return len(self._session.execute(gone).all())
 
     def flush(self) -> None:
         """Write what was changed."""
         self._session.flush()
+
+
+def _one(webhook: UUID, account: UUID | None) -> SelectOfScalar[Webhook]:
+    query = select(Webhook).where(Webhook.id == webhook)
+    return query if account is None else query.where(Webhook.account == account)

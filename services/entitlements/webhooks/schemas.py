@@ -1,12 +1,12 @@
 """Webhooks on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from shared.wire import Input, Output
+from shared.wire import Input, Output, Query
 
 Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[!-~]+$")]
 
@@ -19,12 +19,21 @@ class NewWebhook(Input):
     url: Url = Field(description="https, on the open internet.", examples=["https://example.com/tickgate"])
 
 
-class Message(Output):
+class WebhooksQuery(Query):
+    """Whose webhooks."""
+
+    account: UUID | None = Field(default=None, description="Ops only; a Quant sees their own.")
+
+
+Data = TypeVar("Data", bound=Output)
+
+
+class Message(Output, Generic[Data]):
     """What a webhook is sent, and what an inbox holds under the same type."""
 
     type: str = Field(examples=["access.decided"])
     timestamp: datetime = Field(description="When it happened.")
-    data: dict[str, Any] = Field(description="What it is about; depends on `type`, and may get more members.")
+    data: Data = Field(description="What it is about; depends on `type`, and may get more members.")
 
 
 class WebhookOut(Output):
@@ -35,8 +44,9 @@ class WebhookOut(Output):
     created_at: datetime
     state: Literal["active", "disabled"]
     disabled_at: datetime | None
-    disabled_reason: Literal["gone", "failing"] | None = Field(
-        description="`gone`: it answered 410; `failing`: it did nothing but fail for five days."
+    disabled_reason: Literal["gone", "failing", "closed", "no-key"] | None = Field(
+        description="`gone`: it answered 410; `failing`: it did nothing but fail for five days; `closed`: the account "
+        "was closed; `no-key`: it is one of Ops', and the account has no usable key."
     )
 
 
@@ -63,7 +73,9 @@ class Attempt(Output):
     at: datetime
     status: int | None = Field(description="What the receiver answered.", examples=[200])
     error: str | None = Field(
-        description="timeout, connection-failed, protocol-error, no-such-host or target-refused.", examples=[None]
+        description="timeout, connection-failed, protocol-error, no-such-host, target-refused or, by a fault of ours, "
+        "not-signed.",
+        examples=[None],
     )
     milliseconds: int
 

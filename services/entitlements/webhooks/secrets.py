@@ -7,12 +7,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from standardwebhooks import Webhook as Signature
 
 from shared.errors import TemporarilyUnavailable
 
 NONCE = 12
+
+
+class SecretLost(Exception):
+    """A webhook's secret cannot be opened: TICKGATE_WEBHOOK_KEY is not what it was when the secret was made."""
 
 
 class WebhookSecrets:
@@ -30,8 +35,17 @@ class WebhookSecrets:
         return secret, nonce + self._cipher.encrypt(nonce, secret.encode(), webhook.bytes)
 
     def headers(self, webhook: UUID, sealed: Iterable[bytes], *, id_: UUID, at: datetime, body: str) -> dict[str, str]:
-        """What a receiver checks: id and time of the message, and a signature under each of the secrets."""
-        signatures = [Signature(self._open(webhook, one)).sign(str(id_), at, body) for one in sealed]
+        """What a receiver checks: id and time of the message, and a signature under each of the secrets.
+
+        Raises SecretLost for the first one; of the older ones, those that cannot be opened any more are left out.
+        """
+        signatures = []
+        for number, one in enumerate(sealed):
+            try:
+                signatures.append(Signature(self._open(webhook, one)).sign(str(id_), at, body))
+            except SecretLost:
+                if number == 0:
+                    raise
         return {
             "webhook-id": str(id_),
             "webhook-timestamp": str(int(at.timestamp())),
@@ -40,5 +54,8 @@ class WebhookSecrets:
 
     def _open(self, webhook: UUID, sealed: bytes) -> str:
         if self._cipher is None:
-            raise LookupError("TICKGATE_WEBHOOK_KEY is not set")
-        return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], webhook.bytes).decode()
+            raise SecretLost
+        try:
+            return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], webhook.bytes).decode()
+        except InvalidTag:
+            raise SecretLost from None

@@ -1,11 +1,6 @@
-"""What an owner does with webhooks, and what the worker does for them."""
+"""What an owner does with webhooks."""
 
-import json
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,23 +10,21 @@ from services.entitlements.database import audit_events, outbox
 from services.entitlements.notifications.events import OPS, announce
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
-from services.entitlements.webhooks.policy import OVERLAP, fault_of, is_hopeless, pause_after
+from services.entitlements.webhooks.policy import OVERLAP, fault_of, still_valid
 from services.entitlements.webhooks.repository import WebhookRepository
 from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut, WebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
-from services.entitlements.webhooks.source import Outcome, Receiver
 from shared import audit
 from shared.clock import Clock
-from shared.database import Database
 from shared.errors import invalid
 from shared.ids import new_id
-from shared.outbox import Event, Handler, publish
+from shared.outbox import publish
 from shared.principal import Principal
-from shared.wire import instant_text
 
 MOST = 10
 DUE = "webhook.due"
-DISABLED = "webhook.disabled"
+ADDED = "webhook.added"
+NONE = timedelta()
 
 
 class WebhookService:
@@ -66,27 +59,33 @@ class WebhookService:
         )
         self._webhooks.add(webhook)
         self._record("webhook.added", webhook)
+        if webhook.hears_ops:
+            by = {"account": str(webhook.account), "account_name": self._caller.name}
+            announce(self._session, ADDED, to=OPS, data={"webhook": str(id_), "url": url, **by})
         return _with_secret(webhook, secret)
 
     def remove(self, webhook: UUID) -> None:
-        """Tell nothing there any more; raises WebhookNotFound."""
-        found = self._own(webhook)
+        """Tell nothing there any more; Ops may stop anybody's. Raises WebhookNotFound."""
+        found = _existing(self._webhooks.lock(webhook, self._reach))
         self._webhooks.remove(found)
         self._record("webhook.removed", found)
 
     def rotate(self, webhook: UUID) -> NewWebhookOut:
-        """A new secret; for a day, messages are signed with the old one too. Raises WebhookNotFound."""
-        found = self._own(webhook)
+        """A new secret; for a day, messages are signed with the old one too. Raises WebhookNotFound.
+
+        An answer that was lost leads to a second rotation: the secret that the receiver has is not the last one then.
+        """
+        found, now = self._own(webhook), self._clock.now(self._session)
         secret, sealed = self._secrets.mint(webhook)
-        found.old_secret, found.secret = found.secret, sealed
-        found.old_secret_until = self._clock.now(self._session) + OVERLAP
+        old = {"sealed": found.secret.hex(), "until": (now + OVERLAP).isoformat()}
+        found.secret, found.old_secrets = sealed, [*still_valid(found.old_secrets, now), old]
         self._webhooks.flush()
         self._record("webhook.rotated", found)
-        return _with_secret(found, secret)
+        return _with_secret(found, secret, old_until=now + OVERLAP)
 
     def deliveries(self, webhook: UUID, *, before: UUID | None, limit: int) -> list[DeliveryOut]:
         """What was sent there, the latest first; raises WebhookNotFound."""
-        self._own(webhook)
+        _existing(self._webhooks.find(webhook, self._caller.account_id))
         return [_describe_delivery(one) for one in self._webhooks.deliveries(webhook, before=before, limit=limit)]
 
     def replay(self, webhook: UUID, delivery: UUID) -> DeliveryOut:
@@ -99,140 +98,47 @@ class WebhookService:
             raise WebhookDisabled(disabled_reason=found.disabled_reason)
         sent.state, sent.tries, sent.round = "pending", 0, sent.round + 1
         sent.next_at = self._clock.now(self._session)
-        _schedule(self._session, sent, timedelta())
+        schedule(self._session, sent)
         self._webhooks.flush()
         return _describe_delivery(sent)
 
-    def list(self) -> list[WebhookOut]:
-        """The account's webhooks, oldest first."""
-        return [_describe(webhook) for webhook in self._webhooks.of(self._caller.account_id)]
+    def list(self, account: UUID | None = None) -> list[WebhookOut]:
+        """The caller's webhooks, or, for Ops, those of the account asked for, oldest first."""
+        whose = account if account is not None and self._caller.is_ops else self._caller.account_id
+        return [_describe(webhook) for webhook in self._webhooks.of(whose)]
+
+    def find(self, webhook: UUID) -> WebhookOut:
+        """One of the caller's webhooks, or, for Ops, anybody's; raises WebhookNotFound."""
+        return _describe(_existing(self._webhooks.find(webhook, self._reach)))
+
+    @property
+    def _reach(self) -> UUID | None:
+        return None if self._caller.is_ops else self._caller.account_id
 
     def _own(self, webhook: UUID) -> Webhook:
-        found = self._webhooks.lock(webhook, self._caller.account_id)
-        if found is None:
-            raise WebhookNotFound
-        return found
+        return _existing(self._webhooks.lock(webhook, self._caller.account_id))
 
     def _record(self, action: str, webhook: Webhook) -> None:
         audit.record(self._session, audit_events, actor=self._caller, action=action, subject=webhook.id, data={})
 
 
-@dataclass(frozen=True)
-class _Parcel:
-    url: str
-    headers: dict[str, str]
-    body: str
-
-
-class DeliveryService:
-    """Brings events to webhooks; `chance` spreads the tries."""
-
-    def __init__(
-        self, clock: Clock, secrets: WebhookSecrets, receiver: Receiver, *, chance: Callable[[], float] = random.random
-    ) -> None:
-        self._clock = clock
-        self._secrets = secrets
-        self._receiver = receiver
-        self._chance = chance
-
-    def attempt(self, database: Database, event: Event) -> Handler:
-        """One try, without a transaction; what came of it is then written down."""
-        with database.transaction() as session:
-            parcel = self._pack(session, event)
-        if parcel is None:
-            return _nothing
-        return partial(self._write_down, self._receiver.post(parcel.url, parcel.headers, parcel.body))
-
-    def _pack(self, session: Session, event: Event) -> _Parcel | None:
-        delivery, webhook = _still_due(WebhookRepository(session), event)
-        if delivery is None or webhook is None:
-            return None
-        now = self._clock.now(session)
-        sealed = [webhook.secret]
-        if webhook.old_secret and webhook.old_secret_until and now < webhook.old_secret_until:
-            sealed.append(webhook.old_secret)
-        headers = self._secrets.headers(webhook.id, sealed, id_=delivery.id, at=now, body=delivery.body)
-        return _Parcel(webhook.url, headers, delivery.body)
-
-    def _write_down(self, outcome: Outcome, session: Session, event: Event) -> None:
-        webhooks = WebhookRepository(session)
-        delivery, webhook = _still_due(webhooks, event)
-        if delivery is None or webhook is None:
-            return
-        now = self._clock.now(session)
-        told = {"status": outcome.status, "error": outcome.error, "milliseconds": outcome.milliseconds}
-        delivery.log = [*delivery.log, {"at": instant_text(now), **told}]
-        delivery.tries, delivery.next_at = delivery.tries + 1, None
-        if outcome.is_success:
-            delivery.state, webhook.failing_since = "delivered", None
-        else:
-            webhook.failing_since = webhook.failing_since or now
-            self._go_on(session, delivery, webhook, outcome)
-        webhooks.flush()
-        webhooks.sweep(webhook.id, now)
-
-    def _go_on(self, session: Session, delivery: Delivery, webhook: Webhook, outcome: Outcome) -> None:
-        """After a failure: try again later, or no more."""
-        now = self._clock.now(session)
-        reason = "gone" if outcome.status == 410 else "failing" if is_hopeless(webhook.failing_since, now) else None
-        pause = pause_after(delivery.tries, chance=self._chance(), asked=outcome.retry_after)
-        if reason:
-            webhook.disabled_at, webhook.disabled_reason = now, reason
-            notice = {"webhook": str(webhook.id), "url": webhook.url, "reason": reason}
-            announce(session, DISABLED, to=webhook.account, data=notice)
-        if reason or pause is None:
-            delivery.state = "failed"
-            return
-        delivery.next_at = now + pause
-        _schedule(session, delivery, pause)
-
-
-def send_to_webhooks(session: Session, event: Event) -> None:
-    """In the event's own transaction: one delivery for each working webhook of its recipient, due at once."""
-    webhooks, recipient = WebhookRepository(session), event.payload["recipient"]
-    said = {"type": event.type, "timestamp": instant_text(event.created_at), "data": event.payload["data"]}
-    for webhook in webhooks.hearing(recipient, of_ops=recipient == OPS):
-        delivery = Delivery(
-            id=new_id(),
-            webhook_id=webhook.id,
-            event_id=event.id,
-            type=event.type,
-            body=json.dumps(said, separators=(",", ":")),
-            created_at=event.created_at,
-            state="pending",
-            next_at=event.created_at,
-        )
-        if webhooks.add_delivery(delivery):
-            _schedule(session, delivery, timedelta())
-
-
-def _schedule(session: Session, delivery: Delivery, pause: timedelta) -> None:
+def schedule(session: Session, delivery: Delivery, pause: timedelta = NONE) -> None:
+    """Let a delivery be attempted after a pause."""
     publish(session, outbox, DUE, {"delivery": str(delivery.id), "round": delivery.round}, after=pause)
 
 
-def _still_due(webhooks: WebhookRepository, event: Event) -> tuple[Delivery | None, Webhook | None]:
-    """What a due event is about: nothing once the webhook is gone or disabled, or a replay took its place."""
-    found = webhooks.delivery(UUID(event.payload["delivery"]))
-    webhook = webhooks.lock(found.webhook_id) if found else None
-    if found is None or webhook is None or webhook.disabled_at is not None:
-        return None, None
-    delivery = webhooks.read_again(found)
-    is_due = delivery.state == "pending" and delivery.round == event.payload["round"]
-    return (delivery, webhook) if is_due else (None, None)
-
-
-def _nothing(_session: Session, _event: Event) -> None:
-    """It is not due any more."""
+def _existing(found: Webhook | None) -> Webhook:
+    if found is None:
+        raise WebhookNotFound
+    return found
 
 
 def _describe(webhook: Webhook) -> WebhookOut:
     return WebhookOut.model_validate(_facts(webhook))
 
 
-def _with_secret(webhook: Webhook, secret: str) -> NewWebhookOut:
-    return NewWebhookOut.model_validate(
-        {**_facts(webhook), "secret": secret, "old_secret_until": webhook.old_secret_until}
-    )
+def _with_secret(webhook: Webhook, secret: str, *, old_until: datetime | None = None) -> NewWebhookOut:
+    return NewWebhookOut.model_validate({**_facts(webhook), "secret": secret, "old_secret_until": old_until})
 
 
 def _facts(webhook: Webhook) -> dict[str, Any]:

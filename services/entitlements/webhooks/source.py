@@ -2,9 +2,14 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from threading import BoundedSemaphore, Thread
 from typing import Protocol
 
 import httpx
@@ -13,6 +18,7 @@ from services.entitlements.webhooks.policy import fault_of, is_public
 
 TOTAL = 15.0
 READ = 64 * 1024
+LOOK_UPS = 32
 Resolver = Callable[[str, int], Sequence[str]]
 
 
@@ -48,14 +54,46 @@ def resolve(host: str, port: int) -> Sequence[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+class LookUps:
+    """Look-ups in threads that nobody waits for at the end: the system's resolver takes as long as it likes."""
+
+    def __init__(self, resolver: Resolver, *, most: int = LOOK_UPS) -> None:
+        self._resolver = resolver
+        self._free = BoundedSemaphore(most)
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """All addresses of a host; raises TimeoutError where too many look-ups are under way."""
+        if not self._free.acquire(blocking=False):
+            raise TimeoutError
+        found: Future[Sequence[str]] = Future()
+        found.set_running_or_notify_cancel()
+        Thread(target=self._look_up, args=(found, host, port), daemon=True).start()
+        return await asyncio.wrap_future(found)
+
+    def _look_up(self, found: "Future[Sequence[str]]", host: str, port: int) -> None:
+        try:
+            found.set_result(self._resolver(host, port))
+        except Exception as failure:  # it is whoever asked that has to hear of it
+            found.set_exception(failure)
+        finally:
+            self._free.release()
+
+
 class HttpReceiver:
     """A receiver over HTTPS: no redirects, no proxies, 64 KiB read; `anywhere` drops the check of the address."""
 
-    def __init__(self, *, anywhere: bool = False, resolver: Resolver = resolve, total: float = TOTAL) -> None:
+    def __init__(
+        self,
+        *,
+        anywhere: bool = False,
+        resolver: Resolver = resolve,
+        total: float = TOTAL,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._anywhere = anywhere
-        self._resolver = resolver
+        self._look_ups = LookUps(resolver)
         self._total = total
-        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._tls = tls or httpx.create_ssl_context(trust_env=False)
 
     def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
         """One attempt, in an event loop of its own: only there 15 seconds are 15 seconds, whatever trickles in."""
@@ -73,51 +111,71 @@ class HttpReceiver:
         if fault_of(text, anywhere=self._anywhere):
             raise TargetRefused
         url = httpx.URL(text)
-        async with asyncio.timeout(self._total):
-            address = await asyncio.to_thread(self._address, url)
-            client = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total)
-            async with client:
-                request = client.build_request(
-                    "POST",
-                    url.copy_with(host=address),
-                    content=body.encode(),
-                    headers={
-                        "Host": url.netloc.decode("ascii"),
-                        "Content-Type": "application/json",
-                        "User-Agent": "Tickgate",
-                        "Accept-Encoding": "identity",
-                        **headers,
-                    },
-                    extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        said: tuple[int, float | None] | None = None
+        try:
+            async with asyncio.timeout(self._total):
+                address = await self._address(url)
+                client = httpx.AsyncClient(
+                    verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total
                 )
-                answer = await client.send(request, stream=True)
-                try:
+                async with client:
+                    answer = await client.send(_request(client, url, address, headers, body), stream=True)
+                    said = answer.status_code, _seconds(answer.headers.get("retry-after"))
                     await _read(answer)
-                finally:
-                    await answer.aclose()
-                return answer.status_code, _seconds(answer.headers.get("retry-after"))
+        except (TimeoutError, httpx.HTTPError):
+            if said is None:  # else it has answered, whatever becomes of the body
+                raise
+        return said
 
-    def _address(self, url: httpx.URL) -> str:
+    async def _address(self, url: httpx.URL) -> str:
         """The address to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
         port = url.port or (443 if url.scheme == "https" else 80)
-        found = self._resolver(url.raw_host.decode("ascii"), port)
+        found = await self._look_ups.addresses(url.raw_host.decode("ascii"), port)
         if not found or not (self._anywhere or all(is_public(address) for address in found)):
             raise TargetRefused
         return found[0].partition("%")[0]
 
 
+def _request(
+    client: httpx.AsyncClient, url: httpx.URL, address: str, headers: Mapping[str, str], body: str
+) -> httpx.Request:
+    """To the address that was checked; Host, and the name in the certificate, are the URL's."""
+    return client.build_request(
+        "POST",
+        url.copy_with(host=address),
+        content=body.encode(),
+        headers={
+            "Host": url.netloc.decode("ascii"),
+            "Content-Type": "application/json",
+            "User-Agent": "Tickgate",
+            "Accept-Encoding": "identity",
+            **headers,
+        },
+        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+    )
+
+
 async def _read(answer: httpx.Response) -> None:
     """Let a receiver say what it wants to say, up to a point; nobody looks at it."""
     size = 0
-    async for chunk in answer.aiter_raw():
-        size += len(chunk)
-        if size >= READ:
-            return
+    try:
+        async for chunk in answer.aiter_raw():
+            size += len(chunk)
+            if size >= READ:
+                return
+    finally:
+        await answer.aclose()
 
 
 def _seconds(text: str | None) -> float | None:
-    """`Retry-After` in seconds; its dates are not understood."""
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+    """`Retry-After` in seconds, also where it is a date."""
+    if text and text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
 def _reason(failure: Exception) -> str:

@@ -178,6 +178,8 @@ def test_our_services_ask_for_accounts_on_the_inner_port(gateway: Running, key_p
     assert both == [{"id": str(i), "name": n, "role": "quant"} for i, n in zip(made, ("Eve", "Finn"), strict=True)]
     assert ask(f"/internal/accounts/{made[0]}").json()["name"] == "Eve"
     assert ask("/internal/accounts/0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11").status_code == 404
+    assert ask(f"/internal/accounts/{made[0]}/keys").json() == {"usable": 1}
+    assert ask("/internal/accounts/0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11/keys").json() == {"usable": 0}
     assert ask(f"/internal/accounts?after={made[0]}&limit=1").json()[0]["id"] == str(made[1])
     assert ask("/internal/accounts?ids=nonsense").status_code == 422
     assert ask("/v1/api-keys").status_code == 401

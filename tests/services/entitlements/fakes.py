@@ -35,6 +35,7 @@ def person(role: Role = "quant", name: str = "Ada") -> Principal:
 
 
 QUANT, OTHER, OPS, ADMIN = person(), person(name="Ben"), person("ops", "Olga"), person("admin", "Adam")
+KEYLESS = person("ops", "Otto")
 
 
 def offer_of(symbol: str) -> Offer | None:
@@ -51,6 +52,10 @@ async def _dataset(request: Request) -> Response:
 async def _account(request: Request) -> Response:
     account = UUID(request.path_params["id"])
     return Response(status_code=404) if account == NOBODY else JSONResponse(_known(account))
+
+
+async def _keys(request: Request) -> Response:
+    return JSONResponse({"usable": int(UUID(request.path_params["id"]) != KEYLESS.account)})
 
 
 async def _accounts(request: Request) -> Response:
@@ -78,5 +83,6 @@ app = Starlette(
         Route("/internal/audit-events/verify", _verdict),
         Route("/internal/accounts", _accounts),
         Route("/internal/accounts/{id}", _account),
+        Route("/internal/accounts/{id}/keys", _keys),
     ]
 )

@@ -134,7 +134,6 @@ def test_as_of_any_past_instant_the_grants_are_those_that_were_enforced(seed: in
     history = History(desk, clock, seed)
     then = play(history)
     assert any(then.values())
-    assert len({str(allowed) for allowed in then.values()}) > 3
     for at, allowed in then.items():
         assert {grant.frequency: grant.id for grant in history.grants(as_of=at)} == allowed
 

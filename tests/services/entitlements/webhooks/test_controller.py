@@ -1,5 +1,6 @@
 """Webhooks over HTTP."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,12 +9,13 @@ from services.entitlements.module import module
 from services.entitlements.webhooks.schemas import Message
 from shared.application import create_app
 from tests.services.entitlements.conftest import Http
-from tests.services.entitlements.fakes import NOBODY, OTHER, QUANT, person
+from tests.services.entitlements.fakes import NOBODY, OPS, OTHER, QUANT, person
 from tests.services.entitlements.refusals import pointers, refusal
 
 PATH = "/v1/webhooks"
 BODY = {"url": "https://receiver.example.com/hook"}
 OPERATIONS = (
+    ("GET", "{id}"),
     ("DELETE", "{id}"),
     ("POST", "{id}/rotate"),
     ("GET", "{id}/deliveries"),
@@ -28,11 +30,23 @@ def test_a_webhook_is_made_shown_without_its_secret_rotated_and_deleted(http: Ht
     assert (made.status_code, made.headers["Location"]) == (201, f"{PATH}/{webhook['id']}")
     assert webhook["secret"].startswith("whsec_")
     [listed] = http("GET", PATH, by=ada).json()["data"]
+    assert http("GET", made.headers["Location"], by=ada).json() == listed
     assert (listed["url"], listed["state"], "secret" in listed) == (BODY["url"], "active", False)
     rotated = http("POST", f"{PATH}/{webhook['id']}/rotate", by=ada)
     assert (rotated.status_code, rotated.json()["secret"] == webhook["secret"]) == (201, False)
     assert http("GET", f"{PATH}/{webhook['id']}/deliveries", by=ada).json() == {"data": [], "next_cursor": None}
     assert http("DELETE", f"{PATH}/{webhook['id']}", by=ada).status_code == 204
+    assert http("GET", PATH, by=ada).json()["data"] == []
+
+
+def test_ops_looks_at_a_quant_s_webhooks_and_deletes_one(http: Http) -> None:
+    ada = person()
+    made = http("POST", PATH, by=ada, json=BODY).json()
+    asked = {"account": str(ada.account)}
+    assert [one["id"] for one in http("GET", PATH, by=OPS, params=asked).json()["data"]] == [made["id"]]
+    assert http("GET", f"{PATH}/{made['id']}", by=OPS).json()["id"] == made["id"]
+    assert http("GET", PATH, by=OTHER, params=asked).json()["data"] == []
+    assert http("DELETE", f"{PATH}/{made['id']}", by=OPS).status_code == 204
     assert http("GET", PATH, by=ada).json()["data"] == []
 
 
@@ -62,5 +76,5 @@ def test_every_type_that_is_told_is_described_with_an_example() -> None:
     assert set(module.tasks) <= set(described)
     for type_, item in described.items():
         [example] = item["post"]["requestBody"]["content"]["application/json"]["examples"].values()
-        told = Message.model_validate(example["value"])
+        told: Message[Any] = Message.model_validate(example["value"])
         assert (told.type, bool(told.data)) == (type_, True)

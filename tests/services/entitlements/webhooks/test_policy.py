@@ -4,10 +4,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.entitlements.webhooks.policy import fault_of, is_hopeless, is_public, pause_after
+from services.entitlements.webhooks.policy import (
+    MOST_SECRETS,
+    QUIET,
+    failing_from,
+    fault_of,
+    is_hopeless,
+    is_public,
+    pause_after,
+    still_valid,
+)
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = 3600
+
+
+def test_what_a_cloud_keeps_for_itself_is_not_public() -> None:
+    assert not is_public("168.63.129.16")
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::1"])
@@ -46,6 +59,27 @@ def test_a_target_is_looked_at_before_it_is_kept(url: str, fault: str | None) ->
 def test_in_development_any_target_will_do() -> None:
     assert fault_of("http://127.0.0.1:8000/", anywhere=True) is None
     assert fault_of("ftp://127.0.0.1/", anywhere=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("since", "last", "then"),
+    [
+        (None, None, NOW),
+        (None, NOW - timedelta(days=1), NOW),
+        (NOW - timedelta(days=4), NOW - QUIET, NOW - timedelta(days=4)),
+        (NOW - timedelta(days=31), NOW - timedelta(days=28), NOW),
+    ],
+)
+def test_a_time_in_which_nothing_was_sent_is_no_time_of_failures(
+    since: datetime | None, last: datetime | None, then: datetime
+) -> None:
+    assert failing_from(since, last, NOW) == then
+
+
+def test_an_old_secret_is_signed_with_until_its_own_time_and_so_are_the_latest_few() -> None:
+    old = [{"sealed": "", "until": (NOW + timedelta(hours=hour)).isoformat()} for hour in range(-1, MOST_SECRETS + 5)]
+    assert still_valid(old[:4], NOW) == old[2:4]
+    assert still_valid(old, NOW) == old[1 - MOST_SECRETS :]
 
 
 @pytest.mark.parametrize(

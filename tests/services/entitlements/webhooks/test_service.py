@@ -1,280 +1,40 @@
-"""D4: what the owner of a webhook can do, and what becomes of each event that is meant for it."""
-
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from datetime import timedelta
-from typing import Any
-from uuid import UUID
+"""What the owner of a webhook can do, and what Ops can."""
 
 import pytest
-from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
-from standardwebhooks import Webhook as Verifier
-from standardwebhooks.webhooks import WebhookVerificationError
+from sqlmodel import select
 
-from services.entitlements.database import outbox
-from services.entitlements.webhooks.entities import Delivery, Webhook
-from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookDisabled, WebhookNotFound
+from services.entitlements.webhooks.entities import Webhook
+from services.entitlements.webhooks.errors import DeliveryNotFound, TooManyWebhooks, WebhookNotFound
 from services.entitlements.webhooks.events import TOLD
-from services.entitlements.webhooks.schemas import DeliveryOut, NewWebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
-from services.entitlements.webhooks.service import DISABLED, DUE, MOST, DeliveryService, WebhookService
-from services.entitlements.webhooks.source import Outcome
-from services.entitlements.webhooks.tasks import LEASE, tasks
+from services.entitlements.webhooks.service import ADDED, MOST, WebhookService
 from shared.clock import DatabaseClock
-from shared.database import Database
 from shared.errors import InvalidInput, TemporarilyUnavailable
-from shared.outbox import Errand, deliver, publish, take_due
-from shared.principal import Principal
-from tests.conftest import Stores
-from tests.services.entitlements.fakes import ADMIN, OPS, OTHER, QUANT
+from tests.services.entitlements.desk import Desk
+from tests.services.entitlements.fakes import OPS, OTHER, QUANT
 
 URL = "https://receiver.example.com/hook"
 SECRETS = WebhookSecrets("a key only for tests")
-OK, FAILED = Outcome(status=200), Outcome(status=500)
 
 
-class Scripted:
-    """A receiver that answers as told, the last answer for ever."""
-
-    def __init__(self, *outcomes: Outcome) -> None:
-        self.outcomes = list(outcomes)
-        self.got: list[tuple[str, dict[str, str], str]] = []
-
-    def post(self, url: str, headers: Mapping[str, str], body: str) -> Outcome:
-        """Take a message."""
-        self.got.append((url, dict(headers), body))
-        return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-
-
-class Post:
-    """The way from an event to a receiver, step by step."""
-
-    def __init__(self, database: Database, receiver: Scripted) -> None:
-        self.database = database
-        self.receiver = receiver
-        service = DeliveryService(DatabaseClock(), SECRETS, receiver, chance=lambda: 0.5)
-        self._tasks = {**tasks, DUE: Errand(service.attempt, LEASE)}
-
-    def owner(self, session: Session, caller: Principal = QUANT) -> WebhookService:
-        """What somebody does with their webhooks."""
-        return WebhookService(session, DatabaseClock(), SECRETS, caller)
-
-    def add(self, caller: Principal = QUANT) -> NewWebhookOut:
-        """A webhook."""
-        with self.database.transaction() as session:
-            return self.owner(session, caller).add(URL)
-
-    def announce(self, recipient: str = str(QUANT.account)) -> None:
-        """An event, told."""
-        with self.database.transaction() as session:
-            publish(session, outbox, "access.decided", {"recipient": recipient, "data": {"dataset": "BTC"}})
-        self.work()
-
-    def work(self) -> None:
-        """Do all that is due, and what follows from it."""
-        while events := self._due():
-            for event, _ in events:
-                deliver(self.database, outbox, self._tasks, event)
-
-    def later(self) -> None:
-        """The time until the next attempt has passed."""
-        with self.database.transaction() as session:
-            session.execute(update(outbox).where(outbox.c.state == "pending").values(due_at=func.clock_timestamp()))
-        self.work()
-
-    def deliveries(self, webhook: UUID, caller: Principal = QUANT) -> list[DeliveryOut]:
-        """The log."""
-        with self.database.transaction() as session:
-            return self.owner(session, caller).deliveries(webhook, before=None, limit=100)
-
-    def _due(self) -> list[tuple[UUID, str]]:
-        with self.database.transaction() as session:
-            return take_due(session, outbox)
-
-
-@pytest.fixture
-def database(stores: Stores) -> Iterator[Database]:
-    """A database in which things are committed."""
-    with closing(Database(stores.app_url("entitlements"), pool_size=2)) as database:
-        yield database
-
-
-def test_an_event_is_posted_once_with_a_signature_that_anybody_can_verify(database: Database) -> None:
-    post = Post(database, Scripted(OK))
-    webhook = post.add()
-    post.announce()
-    post.later()
-    [(url, headers, body)] = post.receiver.got
-    assert (url, webhook.secret is not None) == (URL, True)
-    said: dict[str, Any] = Verifier(str(webhook.secret)).verify(body, headers)
-    assert (said["type"], said["data"]) == ("access.decided", {"dataset": "BTC"})
-    [told] = post.deliveries(webhook.id)
-    assert (told.state, [attempt.status for attempt in told.attempts]) == ("delivered", [200])
-    assert headers["webhook-id"] == str(told.id)
-
-
-def test_a_secret_is_kept_where_nobody_can_read_it(database: Database) -> None:
-    secret = str(Post(database, Scripted(OK)).add().secret)
-    with database.transaction() as session:
-        [kept] = session.execute(select(Webhook.secret)).scalars()  # type: ignore[call-overload]
+def test_a_secret_is_kept_where_nobody_can_read_it(session: Session) -> None:
+    secret = str(WebhookService(session, DatabaseClock(), SECRETS, QUANT).add(URL).secret)
+    [kept] = session.scalars(select(Webhook.secret))
     assert secret.removeprefix("whsec_").encode() not in kept
+
+
+def test_of_a_webhook_that_hears_what_ops_is_told_all_of_ops_is_told(desk: Desk) -> None:
+    WebhookService(desk.session, DatabaseClock(), SECRETS, QUANT).add(URL)
+    webhook = WebhookService(desk.session, DatabaseClock(), SECRETS, OPS).add(URL)
+    whose = {"account": str(OPS.account), "account_name": OPS.name}
+    assert desk.told(ADDED) == [{"recipient": "ops", "data": {"webhook": str(webhook.id), "url": URL, **whose}}]
+    assert set(desk.told(ADDED)[0]["data"]) == set(TOLD[ADDED].data)
 
 
 def test_without_a_key_there_are_no_webhooks(session: Session) -> None:
     with pytest.raises(TemporarilyUnavailable):
         WebhookService(session, DatabaseClock(), WebhookSecrets(""), QUANT).add(URL)
-
-
-def test_after_a_rotation_both_secrets_verify_for_a_day(database: Database) -> None:
-    post = Post(database, Scripted(OK))
-    old = post.add()
-    with database.transaction() as session:
-        new = post.owner(session).rotate(old.id)
-    assert (new.secret == old.secret, new.old_secret_until is None) == (False, False)
-    post.announce()
-    _, headers, body = post.receiver.got[-1]
-    for secret in (old.secret, new.secret):
-        Verifier(str(secret)).verify(body, headers)
-    with database.transaction() as session:
-        session.execute(update(Webhook).values(old_secret_until=Webhook.created_at))
-    post.announce()
-    _, headers, body = post.receiver.got[-1]
-    Verifier(str(new.secret)).verify(body, headers)
-    with pytest.raises(WebhookVerificationError):
-        Verifier(str(old.secret)).verify(body, headers)
-
-
-def test_d4_what_fails_is_tried_again_as_the_schedule_says(database: Database) -> None:
-    post = Post(database, Scripted(FAILED, FAILED, OK))
-    webhook = post.add()
-    post.announce()
-    [told] = post.deliveries(webhook.id)
-    assert told.next_attempt_at is not None
-    assert 4 < (told.next_attempt_at - told.attempts[0].at).total_seconds() < 6
-    post.later()
-    [told] = post.deliveries(webhook.id)
-    assert told.next_attempt_at is not None
-    assert 299 < (told.next_attempt_at - told.attempts[1].at).total_seconds() < 301
-    post.later()
-    [told] = post.deliveries(webhook.id)
-    assert (told.state, told.next_attempt_at) == ("delivered", None)
-    assert [attempt.status for attempt in told.attempts] == [500, 500, 200]
-    assert len({headers["webhook-id"] for _, headers, _ in post.receiver.got}) == 1
-
-
-def test_d4_a_receiver_that_asks_for_an_hour_gets_it(database: Database) -> None:
-    post = Post(database, Scripted(Outcome(status=429, retry_after=3600)))
-    webhook = post.add()
-    post.announce()
-    [told] = post.deliveries(webhook.id)
-    assert told.next_attempt_at is not None
-    assert 3599 < (told.next_attempt_at - told.attempts[0].at).total_seconds() < 3601
-
-
-def test_d4_a_receiver_that_is_gone_is_told_no_more_and_its_owner_is(database: Database) -> None:
-    post = Post(database, Scripted(Outcome(status=410)))
-    webhook = post.add()
-    for _ in range(2):
-        post.announce()
-    assert [told.state for told in post.deliveries(webhook.id)] == ["failed"]
-    [notice] = notices(database)
-    assert notice == {"webhook": str(webhook.id), "url": URL, "reason": "gone"}
-    assert set(notice) == set(TOLD[DISABLED].data)
-    with database.transaction() as session:
-        assert [(one.state, one.disabled_reason) for one in post.owner(session).list()] == [("disabled", "gone")]
-    with pytest.raises(WebhookDisabled), database.transaction() as session:
-        post.owner(session).replay(webhook.id, post.deliveries(webhook.id)[0].id)
-
-
-def notices(database: Database) -> list[dict[str, Any]]:
-    """What was said about webhooks."""
-    with database.transaction() as session:
-        query = select(outbox.c.payload).where(outbox.c.type == "webhook.disabled")
-        return [payload["data"] for payload in session.execute(query).scalars()]
-
-
-def test_d4_ten_tries_are_all_and_a_replay_begins_anew(database: Database) -> None:
-    post = Post(database, Scripted(FAILED))
-    webhook = post.add()
-    post.announce()
-    for _ in range(12):
-        post.later()
-    [told] = post.deliveries(webhook.id)
-    assert (told.state, len(told.attempts), len(post.receiver.got)) == ("failed", 10, 10)
-    post.receiver.outcomes = [OK]
-    with database.transaction() as session:
-        assert post.owner(session).replay(webhook.id, told.id).state == "pending"
-    post.work()
-    [told] = post.deliveries(webhook.id)
-    assert (told.state, len(told.attempts)) == ("delivered", 11)
-
-
-def test_d4_a_replay_takes_the_place_of_the_tries_that_were_to_come(database: Database) -> None:
-    post = Post(database, Scripted(FAILED, OK))
-    webhook = post.add()
-    post.announce()
-    with database.transaction() as session:
-        post.owner(session).replay(webhook.id, post.deliveries(webhook.id)[0].id)
-    post.work()
-    post.later()
-    assert len(post.receiver.got) == 2
-
-
-def test_d4_five_days_of_nothing_but_failures_end_it_with_a_notice(database: Database) -> None:
-    post = Post(database, Scripted(FAILED))
-    webhook = post.add()
-    post.announce()
-    with database.transaction() as session:
-        session.execute(update(Webhook).values(failing_since=func.clock_timestamp() - timedelta(days=5)))
-    post.later()
-    assert [told.state for told in post.deliveries(webhook.id)] == ["failed"]
-    assert [notice["reason"] for notice in notices(database)] == ["failing"]
-
-
-def test_d4_one_success_and_the_five_days_begin_anew(database: Database) -> None:
-    post = Post(database, Scripted(FAILED, OK))
-    post.add()
-    post.announce()
-    post.later()
-    with database.transaction() as session:
-        assert session.execute(select(Webhook.failing_since)).scalars().all() == [None]  # type: ignore[call-overload]
-
-
-def test_an_event_that_is_handled_twice_is_delivered_once(database: Database) -> None:
-    post = Post(database, Scripted(OK))
-    post.add()
-    post.announce()
-    with database.transaction() as session:
-        session.execute(update(outbox).values(state="pending"))
-    post.work()
-    assert len(post.receiver.got) == 1
-
-
-def test_what_all_of_ops_is_told_goes_to_ops_webhooks_and_nobody_else_s(database: Database) -> None:
-    post = Post(database, Scripted(OK))
-    theirs = {who.account: post.add(who).id for who in (QUANT, OPS, ADMIN)}
-    post.announce("ops")
-    told = {account: len(post.deliveries(theirs[account], who)) for account, who in people()}
-    assert told == {QUANT.account: 0, OPS.account: 1, ADMIN.account: 1}
-
-
-def people() -> list[tuple[UUID | None, Principal]]:
-    """Who has webhooks in the test above."""
-    return [(who.account, who) for who in (QUANT, OPS, ADMIN)]
-
-
-def test_what_was_deleted_is_told_no_more_not_even_what_was_under_way(database: Database) -> None:
-    post = Post(database, Scripted(FAILED))
-    webhook = post.add()
-    post.announce()
-    with database.transaction() as session:
-        post.owner(session).remove(webhook.id)
-    post.later()
-    post.announce()
-    assert len(post.receiver.got) == 1
-    with database.transaction() as session:
-        assert session.execute(select(Delivery.id)).scalars().all() == []  # type: ignore[call-overload]
 
 
 def test_another_s_webhook_is_not_found(session: Session) -> None:
@@ -287,6 +47,20 @@ def test_another_s_webhook_is_not_found(session: Session) -> None:
     with pytest.raises(DeliveryNotFound):
         mine.replay(webhook, webhook)
     assert theirs.list() == []
+
+
+def test_ops_sees_and_stops_anybody_s_but_neither_reads_nor_turns_them(session: Session) -> None:
+    mine = WebhookService(session, DatabaseClock(), SECRETS, QUANT)
+    ops = WebhookService(session, DatabaseClock(), SECRETS, OPS)
+    other = WebhookService(session, DatabaseClock(), SECRETS, OTHER)
+    webhook = mine.add(URL).id
+    assert [one.id for one in ops.list(QUANT.account)] == [webhook]
+    assert (ops.list(), other.list(QUANT.account)) == ([], [])
+    for act in (ops.rotate, lambda id_: ops.deliveries(id_, before=None, limit=1), other.remove):
+        with pytest.raises(WebhookNotFound):
+            act(webhook)
+    ops.remove(webhook)
+    assert mine.list() == []
 
 
 def test_ten_are_enough(session: Session) -> None:

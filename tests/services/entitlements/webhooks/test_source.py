@@ -1,19 +1,22 @@
 """D4, D5: a receiver may answer as it likes, and a target that is not public is never spoken to."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from services.entitlements.webhooks.source import READ, HttpReceiver, Outcome, resolve
-from tests.services.entitlements.webhooks.receivers import Listener, receiving, saying
+from services.entitlements.webhooks.source import READ, HttpReceiver, LookUps, Outcome, resolve
+from tests.services.entitlements.webhooks.receivers import Authority, Listener, receiving, saying
 
 HEADERS = {"webhook-id": "1"}
 NAME = "receiver.example.com"
+REFUSED = "connection-failed"
 LITERALS = (
     *("127.0.0.1", "127.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001"),
     *("0.0.0.0", "0", "10.0.0.1", "10.255.255.255", "100.64.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.254"),
@@ -81,7 +84,7 @@ def test_d5_a_redirect_is_not_followed(listener: Listener) -> None:
     assert (outcome.status, outcome.is_success, listener.connections) == (302, False, 0)
 
 
-def test_d5_a_name_is_looked_up_once_and_what_was_checked_is_what_is_connected_to(listener: Listener) -> None:
+def test_d5_a_name_is_looked_up_once_and_what_was_checked_is_what_is_connected_to() -> None:
     answers = [["127.0.0.1"], ["203.0.113.1"]]
     receiver = HttpReceiver(anywhere=True, resolver=lambda _host, _port: answers.pop(0), total=3.0)
     with receiving(saying(200)) as received:
@@ -103,6 +106,41 @@ def test_d5_a_name_that_turns_hostile_is_refused_at_that_attempt(listener: Liste
     assert (errors, listener.connections) == (["no-such-host", "target-refused"], 0)
 
 
+def test_d4_a_name_whose_servers_are_silent_is_left_in_time_and_keeps_nobody_else(listener: Listener) -> None:
+    over = threading.Event()
+
+    def silent(_host: str, _port: int) -> list[str]:
+        over.wait(10)
+        return ["127.0.0.1"]
+
+    receiver = HttpReceiver(anywhere=True, resolver=silent, total=0.3)
+    url = f"http://{NAME}:{listener.port}/"
+    started = time.monotonic()
+    assert receiver.post(url, HEADERS, "{}").error == "timeout"
+    assert time.monotonic() - started < 2
+    over.set()
+    assert (receiver.post(url, HEADERS, "{}").error, listener.connections) == ("protocol-error", 1)
+
+
+def test_d4_look_ups_that_do_not_end_are_so_many_and_no_more() -> None:
+    over, asked = threading.Event(), []
+
+    def silent(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        over.wait(10)
+        return []
+
+    async def look_up(look_ups: LookUps) -> None:
+        for _ in range(4):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await look_ups.addresses(NAME, 443)
+
+    asyncio.run(look_up(LookUps(silent, most=2)))
+    over.set()
+    assert asked == [NAME] * 2
+
+
 def test_the_system_s_resolver_gives_every_address() -> None:
     assert "127.0.0.1" in resolve("127.0.0.1", 80)
 
@@ -116,11 +154,27 @@ def test_d4_a_message_arrives_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("120", 120.0), ("-1", None), ("1e9", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        ("-1", None),
+        ("1e9", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00", 0.0),
+        ("Fri, 32 Oct 2015 07:28:00 GMT", None),
+        (f"Fri, 30 Oct {'9' * 30} 07:28:00 GMT", None),
+    ],
 )
 def test_d4_a_receiver_may_ask_for_time(text: str, seconds: float | None) -> None:
     with receiving(saying(429, Retry_After=text)) as received:
         assert post(received.url).retry_after == seconds
+
+
+def test_d4_a_receiver_may_ask_for_time_until_a_date() -> None:
+    at = formatdate(time.time() + 3600, usegmt=True)
+    with receiving(saying(429, Retry_After=at)) as received:
+        assert 3590 < (post(received.url).retry_after or 0) <= 3600
 
 
 def test_d4_a_receiver_that_hangs_is_left() -> None:
@@ -166,9 +220,42 @@ def test_d4_of_a_body_of_ten_gigabytes_64_kib_are_read() -> None:
     assert sent[0] < 200 * READ
 
 
-@pytest.mark.parametrize("port", [1])
-def test_d4_a_receiver_that_is_away_is_a_failure(port: int) -> None:
-    assert post(f"http://127.0.0.1:{port}/").error == "connection-failed"
+@pytest.mark.parametrize("is_cut", [True, False])
+@pytest.mark.parametrize("status", [200, 410])
+def test_d4_what_a_receiver_answered_counts_whatever_becomes_of_the_body(status: int, is_cut: bool) -> None:
+    over = threading.Event()
+
+    def begin(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        request.wfile.write(b"x")
+        over.wait(0 if is_cut else 10)
+
+    with receiving(begin) as received:
+        outcome = post(received.url, total=0.5)
+        over.set()
+    assert (outcome.status, outcome.error, outcome.is_success) == (status, None, status == 200)
+
+
+def test_d4_a_receiver_that_is_away_is_a_failure() -> None:
+    assert post("http://127.0.0.1:1/").error == "connection-failed"
+
+
+@pytest.mark.parametrize(
+    ("named", "is_trusted", "outcome"),
+    [(NAME, True, (204, None)), (f"not.{NAME}", True, (None, REFUSED)), (NAME, False, (None, REFUSED))],
+)
+def test_a_receiver_is_who_its_certificate_names_though_an_address_is_connected_to(
+    named: str, is_trusted: bool, outcome: tuple[int | None, str | None]
+) -> None:
+    authority = Authority()
+    tls = authority.trusting() if is_trusted else None
+    with receiving(saying(204), tls=authority.serving(named)) as received:
+        receiver = HttpReceiver(anywhere=True, resolver=lambda _host, _port: ["127.0.0.1"], tls=tls)
+        said = receiver.post(f"https://{NAME}:{received.port}/hook", HEADERS, "{}")
+    assert (said.status, said.error) == outcome
+    assert [headers["Host"] for _, headers, _ in received.messages] == [f"{NAME}:{received.port}"] * said.is_success
 
 
 def test_d4_what_is_not_http_is_a_failure() -> None:

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from services.entitlements.deliveries.providers import deliveries
+from services.entitlements.deliveries.service import send_to_webhooks
 from services.entitlements.notifications.tasks import notify
-from services.entitlements.notifications.tasks import tasks as notices
 from services.entitlements.settings import EntitlementsSettings
-from services.entitlements.webhooks.providers import deliveries
-from services.entitlements.webhooks.service import DISABLED, DUE, send_to_webhooks
+from services.entitlements.webhooks.events import TOLD
+from services.entitlements.webhooks.service import DUE
 from shared.outbox import Errand, Event, Task
 from shared.settings import ServiceSettings
 
@@ -28,4 +29,4 @@ def errands(settings: ServiceSettings) -> dict[str, Errand]:
     return {DUE: Errand(deliveries(settings).attempt, LEASE)}
 
 
-tasks: dict[str, Task] = dict.fromkeys((*notices, DISABLED), tell)
+tasks: dict[str, Task] = dict.fromkeys(TOLD, tell)
