@@ -1,5 +1,6 @@
 """In steady state a read costs no statement about its key or its grant, and the door takes no thread for it."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -13,9 +14,10 @@ import httpx
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from structlog.testing import capture_logs
 
 from cli.seed import seed_datasets
-from gateway.guard import USE_NOTED_EVERY, Guard, KnownKey
+from gateway.guard import AGAIN, Guard, KnownKey
 from gateway.keys.policy import parse
 from gateway.keys.secrets import KeySecrets
 from gateway.main import create_gateway
@@ -84,7 +86,7 @@ def test_a_hundred_reads_ask_nothing_about_the_key_or_the_grant(url: str, stores
     assert len([statement for statement in seen if "pricing." in statement]) >= 100
 
 
-def known(memory: Memory[KnownKey], secrets: KeySecrets, *, at: float | None = None) -> str:
+def known(memory: Memory[KnownKey], secrets: KeySecrets, *, due_in: float = 60) -> str:
     """A key that the memory knows, and trusts."""
     key = secrets.mint().text
     parts = parse(key)
@@ -92,7 +94,7 @@ def known(memory: Memory[KnownKey], secrets: KeySecrets, *, at: float | None = N
     question = memory.begin()
     assert memory.finish(question.nonce, Changes(EPOCH, 0, 0, [], datetime.now(UTC)))
     digest = hashlib.sha256(parts.secret.encode()).digest()
-    value = KnownKey(digest, Principal(role="quant", name="Ada", key=parts.id), at or boottime())
+    value = KnownKey(digest, Principal(role="quant", name="Ada", key=parts.id), boottime() + due_in)
     memory.remember(parts.id, value, until=None, stamp=Stamp(EPOCH, 0))
     return key
 
@@ -109,15 +111,36 @@ def test_a_remembered_key_is_admitted_without_waiting_for_anything() -> None:
     assert done.value.value.name == "Ada"
 
 
-def test_another_secret_and_an_old_look_up_are_asked_about() -> None:
+def test_another_secret_is_asked_about() -> None:
     memory: Memory[KnownKey] = Memory()
     secrets = KeySecrets(PEPPER)
     with closing(Database("postgresql://nobody@127.0.0.1:9/none")) as nowhere:
         guard = Guard(nowhere, secrets, memory)
         parts = parse(known(memory, secrets))
-        old = parse(known(memory, secrets, at=boottime() - USE_NOTED_EVERY))
         assert parts is not None
-        assert old is not None
         assert guard.remembered(parts) is not None
         assert guard.remembered(replace(parts, secret="0" * 43)) is None
-        assert guard.remembered(old) is None
+
+
+def test_a_remembered_key_whose_use_cannot_be_noted_opens_all_the_same() -> None:
+    async def story() -> None:
+        memory: Memory[KnownKey] = Memory()
+        secrets = KeySecrets(PEPPER)
+        with (
+            closing(Database("postgresql://nobody@127.0.0.1:9/none")) as nowhere,
+            closing(Guard(nowhere, secrets, memory)) as guard,
+        ):
+            key = known(memory, secrets, due_in=0)
+            scope = {"headers": [(b"x-api-key", key.encode())]}
+            with capture_logs() as logs:
+                for _ in range(3):
+                    assert (await guard.admit(scope, ROW)).name == "Ada"
+                await asyncio.gather(*guard._noting)
+            parts = parse(key)
+            assert parts is not None
+            again = guard.remembered(parts)
+        assert [line["event"] for line in logs] == ["the use of a key is not noted"]  # by one look-up, not by three
+        assert again is not None
+        assert 0 < again.due - boottime() <= AGAIN
+
+    asyncio.run(story())
