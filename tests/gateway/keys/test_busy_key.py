@@ -144,7 +144,7 @@ def test_k7_a_key_that_is_remembered_under_load_is_noted_every_minute(
     memory: Memory[KnownKey] = Memory(clock=clock.seconds)
     scope = {"headers": [(b"x-api-key", render(parts).encode())]}
     row = Route("GET", "/v1/me", "keys", QUANT)
-    noted = []
+    noted: list[datetime] = []
 
     async def story() -> None:
         with (
