@@ -71,16 +71,14 @@ class Guard:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def admit(self, scope: Scope, route: Route) -> Principal:
-        """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed.
-
-        An open row ignores the key.
-        """
-        if route.is_open:
-            return ANONYMOUS
-        principal = await self._holder(_presented(scope))
-        if principal.role not in route.roles:
-            raise RoleNotAllowed(roles=list(route.roles))
+        """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed."""
+        principal = await self.identify(scope, route)
+        require_role(principal, route)
         return principal
+
+    async def identify(self, scope: Scope, route: Route) -> Principal:
+        """Who is calling, whatever that role may do; an open row ignores the key. Raises MissingKey, InvalidKey."""
+        return ANONYMOUS if route.is_open else await self._holder(_presented(scope))
 
     def remembered(self, key: KeyParts) -> KnownKey | None:
         """The key as it was looked up, if it may be answered from memory."""
@@ -130,6 +128,12 @@ class Guard:
     def _look_up(self, key: KeyParts) -> Vouched:
         with self._database.transaction() as session:
             return KeyService(session, self._clock, self._secrets, self._uses).vouch(key)
+
+
+def require_role(principal: Principal, route: Route) -> None:
+    """Raises RoleNotAllowed where the row does not admit the role."""
+    if not route.is_open and principal.role not in route.roles:
+        raise RoleNotAllowed(roles=list(route.roles))
 
 
 def _digest(key: KeyParts) -> bytes:

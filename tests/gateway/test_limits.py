@@ -199,6 +199,17 @@ def test_an_address_over_its_limit_is_refused_before_its_key_is_looked_at(
             assert "ratelimit" not in httpx.get(url + path).headers
 
 
+def test_what_the_role_refuses_is_counted_all_the_same(told: GatewaySettings, gateway: Running) -> None:
+    key = new_key(gateway)
+    with (
+        listening(create_gateway(told.model_copy(update={"rate_limit_key": "2/hour"}), NEAR_ROUTES)) as url,
+        httpx.Client(base_url=url, headers={"X-API-Key": key}) as client,
+    ):
+        answers = [client.get("/v1/api-keys") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [403, 403, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"key";q=2;w=3600'
+
+
 def test_nought_is_off(told: GatewaySettings, gateway: Running) -> None:
     settings = told.model_copy(update={"rate_limit_key": "0", "rate_limit_address": "0"})
     with listening(create_gateway(settings, NEAR_ROUTES)) as url:
