@@ -7,7 +7,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.body import check_body
+from gateway.body import check_body, check_idempotency_key
 from gateway.errors import BodyTooLarge
 from gateway.headers import to_client, to_service
 from gateway.query import Parameters, check_query
@@ -38,6 +38,8 @@ class Forwarder:
         check_query(scope["query_string"], self._parameters[route])
         if body:
             check_body(scope["headers"], body)
+        if route.method == "POST":
+            check_idempotency_key(scope["headers"])
         token = self._signer.token(principal, route.service)
         inner = _inner_scope(scope, route, token)
         await _call(self._services[route.service], inner, _replay(body, receive), send)

@@ -25,6 +25,12 @@ def story(hostile_world: World) -> list[str]:
         rotated = rotate(headers={"Idempotency-Key": "leaks too"}).json()
         assert rotate(headers={"Idempotency-Key": "leaks too"}).json()["key"] is None
         key = made["key"]
+        as_name = admin.post("/v1/api-keys", json={"name": f"Ada, {key}", "role": "quant"})
+        as_repeat = admin.post(
+            "/v1/api-keys", json={"name": "Ada B", "role": "quant"}, headers={"Idempotency-Key": key}
+        )
+        assert {answer.status_code for answer in (as_name, as_repeat)} == {422}
+        assert key not in as_name.text + as_repeat.text
         with httpx.Client(base_url=url, headers={"X-API-Key": key}) as quant:
             request = quant.post("/v1/access-requests", json={"dataset": "BTC", "frequencies": ["1d"]}).json()
             ops.post(f"/v1/access-requests/{request['id']}/decisions", json={"outcome": "approve"})

@@ -164,6 +164,13 @@ def test_an_unknown_query_parameter_is_named(url: str) -> None:
     assert answer.json()["errors"] == [{"in": "query", "pointer": "/other", "message": "unknown; taken are: q"}]
 
 
+def test_a_key_is_no_idempotency_key(url: str) -> None:
+    key = KeySecrets(PEPPER).mint().text
+    answer = httpx.post(url + "/v1/echo", headers={"Idempotency-Key": f"my {key}"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/Idempotency-Key")
+    assert key not in answer.text
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
