@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,9 +15,11 @@ import httpx
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from cli.seed import seed_datasets
+from gateway.database import feed
 from gateway.guard import AGAIN, Guard, KnownKey
 from gateway.keys.policy import parse
 from gateway.keys.secrets import KeySecrets
@@ -24,6 +27,8 @@ from gateway.main import create_gateway
 from gateway.routes import QUANT, Route
 from gateway.settings import GatewaySettings
 from services.catalog.settings import CatalogSettings
+from shared.clock import DatabaseClock
+from shared.coherence.following import SchemaOwner
 from shared.coherence.memory import Memory
 from shared.coherence.stamp import Changes, Stamp, boottime
 from shared.database import Database
@@ -142,5 +147,55 @@ def test_a_remembered_key_whose_use_cannot_be_noted_opens_all_the_same() -> None
         assert [line["event"] for line in logs] == ["the use of a key is not noted"]  # by one look-up, not by three
         assert again is not None
         assert 0 < again.due - boottime() <= AGAIN
+
+    asyncio.run(story())
+
+
+class Waiting(DatabaseClock):
+    """Keeps a look-up that has read its key from coming to an end."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def now(self, session: Session) -> datetime:
+        """The present instant, later."""
+        self.asked.set()
+        assert self.let_go.wait(10)
+        return super().now(session)
+
+
+class Careless(Memory[KnownKey]):
+    """Keeps whatever a look-up brings."""
+
+    def _may_keep(self, stamp: Stamp) -> bool:  # noqa: ARG002 - that is its fault
+        return True
+
+
+@pytest.mark.parametrize(("memory", "stale"), [(Memory(), False), (Careless(), True)], ids=["as it is", "control"])
+def test_r2_a_look_up_that_a_revoke_overtakes_is_not_remembered(
+    stores: Stores, memory: Memory[KnownKey], stale: bool
+) -> None:
+    clock = Waiting()
+    with key_service(stores) as service:
+        made = service.create(name="Ada", role="quant", by=CLI)
+    parts = parse(made.key)
+    assert parts is not None
+
+    async def story() -> None:
+        with (
+            closing(SchemaOwner(stores.app_url("gateway"), feed)) as owner,
+            closing(Database(stores.app_url("gateway"))) as database,
+            closing(Guard(database, KeySecrets(PEPPER), memory, clock=clock)) as guard,
+        ):
+            assert memory.finish(*await owner.ask(memory.begin()))
+            early = asyncio.create_task(guard.admit({"headers": [(b"x-api-key", made.key.encode())]}, ROW))
+            assert await asyncio.to_thread(clock.asked.wait, 10)
+            with key_service(stores) as service:
+                service.revoke(made.id, CLI)
+            assert memory.finish(*await owner.ask(memory.begin()))
+            clock.let_go.set()
+            assert (await early).name == "Ada"  # it began before
+            assert memory.finish(*await owner.ask(memory.begin()))
+            assert (guard.remembered(parts) is not None) is stale
 
     asyncio.run(story())
