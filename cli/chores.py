@@ -19,7 +19,7 @@ from rich.table import Column, Table
 
 from cli.bootstrap import bootstrap
 from cli.containers import write_secrets
-from cli.environment import migrate_given, operator_environment
+from cli.environment import app_url, migrate_given, operator_environment
 from cli.seed import OPERATOR, seed_datasets, seed_keys
 from cli.settings import BootstrapSettings, OperatorSettings
 from gateway.keys.module import module as keys_module
@@ -34,6 +34,7 @@ from services.entitlements.module import module as entitlements_module
 from services.pricing.feeds.jobs import run_job
 from services.pricing.feeds.policy import BACKFILL
 from services.pricing.feeds.runs import slot_of
+from services.pricing.module import module as pricing_module
 from services.pricing.prices.imports import import_prices
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
@@ -66,7 +67,7 @@ DAY = (
 def migrate_command() -> None:
     """Make the database what this version needs."""
     settings = OperatorSettings.load()
-    if settings.database_url:
+    if settings.names_stores:
         migrate_given(settings)
     else:
         with operator_environment(settings):
@@ -91,7 +92,8 @@ def secrets_command(folder: Annotated[Path, typer.Argument(exists=True, file_oka
 def seed_command() -> None:
     """Offer the first datasets and make the first keys, where there are none."""
     settings = OperatorSettings.load()
-    with operator_environment(settings):
+    with operator_environment(settings, keys_module, catalog_module):
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         datasets = seed_datasets(CatalogSettings.load())
         roles = seed_keys(KeysSettings.load(), settings.home / "keys.json")
     if datasets:
@@ -199,8 +201,9 @@ def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 @audits.command("verify")
 def verify_audit(as_json: AsJson = False) -> None:
     """Prove that no audit row was changed, removed or slipped in since it was sealed; exit 1 if one was."""
-    with operator_environment(OperatorSettings.load()):
-        found = [_verdict(module) for module in (keys_module, catalog_module, entitlements_module)]
+    modules = (keys_module, catalog_module, entitlements_module)
+    with operator_environment(OperatorSettings.load(), *modules):
+        found = [_verdict(module) for module in modules]
     _show(found, as_json=as_json)
     if not all(row["ok"] for row in found):
         raise typer.Exit(1)
@@ -208,8 +211,7 @@ def verify_audit(as_json: AsJson = False) -> None:
 
 def _verdict(module: Module) -> dict[str, Any]:
     assert module.trail is not None  # noqa: S101 - each of them keeps one
-    url = module.settings.load().database
-    with closing(Database(url, pool_size=1)) as database, database.transaction() as session:
+    with closing(Database(app_url(module), pool_size=1)) as database, database.transaction() as session:
         verdict = verify(session, module.trail).model_dump()
     return {"trail": module.metadata.schema, **verdict}
 
@@ -222,7 +224,7 @@ def run_job_command(
 ) -> None:
     """Run a job in the foreground: sync-prices (all that is missing) or backfill-market-caps (of a day)."""
     with (
-        operator_environment(OperatorSettings.load()),
+        operator_environment(OperatorSettings.load(), pricing_module),
         _progress() as progress,
     ):
         settings, task = PricingSettings.load(), progress.add_task(name, total=None)
@@ -262,7 +264,7 @@ def import_prices_command(
     The first import or real sync of a series drops its sample, for good.
     """
     with (
-        operator_environment(OperatorSettings.load()),
+        operator_environment(OperatorSettings.load(), pricing_module),
         _progress() as progress,
     ):
         task = progress.add_task("rows", total=None)
@@ -294,7 +296,7 @@ def _progress() -> Progress:
 
 def _with_keys(act: Callable[[KeyService, datetime], T]) -> T:
     """Do something with the keys, in a transaction of its own; it is told the database's time too."""
-    with operator_environment(OperatorSettings.load()):
+    with operator_environment(OperatorSettings.load(), keys_module):
         settings = KeysSettings.load()
         with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
             clock = DatabaseClock()

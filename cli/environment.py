@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from cli.embedded.servers import embedded_servers
 from cli.migrate import migrate
 from cli.secrets import embedded_secrets
 from cli.settings import PREFIX, SCHEMAS, OperatorSettings
+from shared.database import Database
+from shared.module import Module
+from shared.revision import check_revision
 from shared.settings import SettingsMissing
 
 RUNNING = "running.json"
@@ -50,17 +53,44 @@ def environment(settings: OperatorSettings) -> Iterator[dict[str, str]]:
 
 def migrate_given(settings: OperatorSettings) -> None:
     """Migrate the database that the settings name; raises SettingsMissing where a role's URL is not given."""
-    missing = [f"{PREFIX}{schema.upper()}_DATABASE_URL" for schema in SCHEMAS if not settings.app_url(schema)]
+    if not settings.database_url:
+        raise SettingsMissing(f"{PREFIX}DATABASE_URL: needed to migrate; only the owner can")
+    missing = [_variable(schema) for schema in SCHEMAS if not settings.app_url(schema)]
     if missing:
         raise SettingsMissing("\n".join(f"{name}: needed beside {PREFIX}DATABASE_URL" for name in missing))
     migrate(settings)
 
 
 @contextmanager
-def operator_environment(settings: OperatorSettings) -> Iterator[None]:
-    """The same for a chore's own process; beside a running `tickgate up`, that one's servers are used."""
+def operator_environment(settings: OperatorSettings, *modules: Module) -> Iterator[None]:
+    """The same for a chore's own process, which works on the schemas of these modules.
+
+    Stores of one's own are taken as they are, and only what the chore needs has to be told; beside a running
+    `tickgate up`, that one's servers are used. Raises SettingsMissing, or WrongRevision where there is to migrate.
+    """
+    with _stores(settings):
+        for module in modules:
+            with closing(Database(app_url(module), pool_size=1)) as database:
+                check_revision(database, module)
+        yield
+
+
+def app_url(module: Module) -> str:
+    """Where a module's schema is, for a chore that needs no other of its settings; raises SettingsMissing."""
+    schema = str(module.metadata.schema)
+    url = OperatorSettings.load().app_url(schema)
+    if not url:
+        raise SettingsMissing(f"{_variable(schema)}: needed for this")
+    return url
+
+
+@contextmanager
+def _stores(settings: OperatorSettings) -> Iterator[None]:
+    if settings.names_stores:
+        yield
+        return
     beside = running(settings.home)
-    if beside is not None and not settings.database_url:
+    if beside is not None:
         os.environ.update(beside.environment)
         yield
         return
@@ -93,3 +123,7 @@ def running(home: Path) -> Running | None:
 
 def _given() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
+def _variable(schema: str) -> str:
+    return f"{PREFIX}{schema.upper()}_DATABASE_URL"

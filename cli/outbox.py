@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from cli.environment import operator_environment
 from cli.settings import OperatorSettings
 from services.entitlements.database import outbox as table
+from services.entitlements.module import module as entitlements_module
 from services.entitlements.settings import EntitlementsSettings
 from shared.backlog import backlog, dead_letters, replay
 from shared.database import Database
@@ -75,7 +76,7 @@ def _described(session: Session, limit: int) -> list[dict[str, Any]]:
 
 
 def _with_outbox(act: Callable[[Session], T]) -> T:
-    with operator_environment(OperatorSettings.load()):
+    with operator_environment(OperatorSettings.load(), entitlements_module):
         settings = EntitlementsSettings.load()
         with closing(Database(settings.database, pool_size=1)) as database, database.transaction() as session:
             return act(session)

@@ -26,6 +26,11 @@ class OperatorSettings(Settings):
         """The URL of a schema's app role."""
         return str(getattr(self, f"{schema}_database_url"))
 
+    @property
+    def names_stores(self) -> bool:
+        """Whether stores of one's own are meant, and no embedded ones."""
+        return bool(self.database_url) or any(self.app_url(schema) for schema in SCHEMAS)
+
 
 class BootstrapSettings(Settings):
     """What the containers' first start is told."""

@@ -10,6 +10,7 @@ from typing import Any, Never
 
 from gateway.errors import UnsupportedMediaType
 from gateway.headers import Headers
+from gateway.keys.policy import PATTERN
 from shared.errors import InvalidInput, invalid
 
 TWICE = "an object names a field more than once"
@@ -20,10 +21,12 @@ NO_NUMBER = "NaN and Infinity are not JSON"
 TOO_LARGE = "a number beyond what can be kept: integers end at 2^63 - 1"
 UNSAYABLE = "text without NUL and without lone surrogates"
 TOO_DEEP = "nested deeper than 32 levels"
+MISPLACED = "without an API key, which belongs in X-API-Key alone; have the one that stood here rotated"
 DEEPEST = 32
 LARGEST = 2**63 - 1
 DIGITS = 20
 UNKEPT = re.compile("[\0\ud800-\udfff]")
+KEY = re.compile(PATTERN.encode())
 BOM = b"\xef\xbb\xbf"
 ESCAPE = b"\\u"
 TYPE = re.compile(r'\s*application/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?', re.IGNORECASE | re.ASCII)
@@ -34,6 +37,8 @@ def check_body(headers: Headers, body: bytes) -> None:
     types = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
     if len(types) != 1 or not TYPE.fullmatch(types[0]):
         raise UnsupportedMediaType
+    if KEY.search(body):  # it would be kept, shown and told to others
+        raise _refusal(MISPLACED)
     if body.startswith(BOM):
         raise _refusal(MARKED)
     try:
@@ -51,6 +56,12 @@ def check_body(headers: Headers, body: bytes) -> None:
     except ValueError:
         raise _refusal(NO_JSON) from None
     _check_values(value, has_escapes=ESCAPE in body)
+
+
+def check_idempotency_key(headers: Headers) -> None:
+    """Raises InvalidInput where an API key stands in `Idempotency-Key`, which is kept."""
+    if any(name == b"idempotency-key" and KEY.search(value) for name, value in headers):
+        raise invalid("header", "/Idempotency-Key", MISPLACED)
 
 
 def _check_values(value: Any, *, has_escapes: bool) -> None:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import MethodRefused, TooManyRequests, UnknownProtocol
 from gateway.forward import Forwarder
-from gateway.guard import Guard
+from gateway.guard import Guard, require_role
 from gateway.headers import bodiless, keyed
 from gateway.limits import Limits, Standing, telling
 from gateway.matcher import Matcher
@@ -70,8 +70,9 @@ class Door:
         route = scope["route"] = self._matcher.find(scope["method"], path)
         if not route.is_open:
             answer.send = keyed(answer.send)
-        principal = await self._guard.admit(scope, route)
+        principal = await self._guard.identify(scope, route)
         _tell(answer, self._limits.take_key(principal.key))
+        require_role(principal, route)
         admit = partial(self._guard.admit, scope, route)
         send = answer if route.is_open or route.streams else checking(answer, admit)
         serve = self._forwarder.forward(scope, receive, send, route=route, principal=principal)

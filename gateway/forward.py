@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 
+import structlog
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from gateway.body import check_body
+from gateway.body import check_body, check_idempotency_key
 from gateway.errors import BodyTooLarge
 from gateway.headers import to_client, to_service
 from gateway.query import Parameters, check_query
@@ -18,6 +19,7 @@ from shared.principal import Principal
 
 LARGEST_BODY = 64 * 1024
 PATIENCE = 15.0
+logger = structlog.get_logger(__name__)
 
 
 class Forwarder:
@@ -36,9 +38,11 @@ class Forwarder:
         check_query(scope["query_string"], self._parameters[route])
         if body:
             check_body(scope["headers"], body)
+        if route.method == "POST":
+            check_idempotency_key(scope["headers"])
         token = self._signer.token(principal, route.service)
         inner = _inner_scope(scope, route, token)
-        await _call(self._services[route.service].app, inner, _replay(body, receive), send)
+        await _call(self._services[route.service], inner, _replay(body, receive), send)
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
@@ -90,17 +94,24 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
-async def _call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call a service; raises TemporarilyUnavailable when it does not begin to answer."""
+async def _call(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """Call a service; raises TemporarilyUnavailable when it does not begin to answer, or does not believe us."""
+    is_believed = True
     try:
         async with asyncio.timeout(PATIENCE) as patience:
 
             async def send_on(message: Message) -> None:
+                nonlocal is_believed
                 if message["type"] == "http.response.start":
                     patience.reschedule(None)
+                    is_believed = message["status"] != 401  # which services say of identities, the door alone of keys
                     message = {**message, "headers": to_client(message.get("headers", []))}
-                await send(message)
+                if is_believed:
+                    await send(message)
 
-            await app(scope, receive, send_on)
+            await service.app(scope, receive, send_on)
     except TimeoutError:
         raise TemporarilyUnavailable from None
+    if not is_believed:
+        logger.error("a service does not believe the gateway: look at keys and clocks", service=service.name)
+        raise TemporarilyUnavailable

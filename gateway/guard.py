@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import structlog
 from starlette.types import Scope
 
 from gateway.errors import RoleNotAllowed
@@ -15,7 +17,7 @@ from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService, Vouched
 from gateway.keys.uses import KeyUses
 from gateway.routes import Route
-from shared.clock import DatabaseClock
+from shared.clock import Clock, DatabaseClock
 from shared.coherence.memory import Memory
 from shared.coherence.stamp import boottime
 from shared.database import Database
@@ -23,29 +25,44 @@ from shared.errors import TemporarilyUnavailable
 from shared.principal import Principal
 
 HEADER = b"x-api-key"
-USE_NOTED_EVERY = 60.0  # seconds after which a key is looked up although it is remembered: that notes its use
 LOOK_UPS = 8  # at once: as many as there are connections
 PATIENCE = 0.5  # seconds that a look-up waits for its turn
+AGAIN = 5.0  # seconds until a use that could not be noted is due again
 ANONYMOUS = Principal(role="anonymous", name="anonymous")
+logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class KnownKey:
-    """A key that opened: the digest of its secret, of 256 random bits, whose it is, and when that was looked up."""
+    """A key that opened: the digest of its secret, of 256 random bits, whose it is, and when its next use is due."""
 
     digest: bytes
     principal: Principal
-    at: float
+    due: float
 
 
 class Guard:
-    """Admits a request to a row, or refuses it; a key is looked up in the database unless it is remembered."""
+    """Admits a request to a row, or refuses it; a key is looked up in the database unless it is remembered.
 
-    def __init__(self, database: Database, secrets: KeySecrets, memory: Memory[KnownKey]) -> None:
+    Once a minute a remembered key is looked up all the same, which notes its use; no request waits for that.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        secrets: KeySecrets,
+        memory: Memory[KnownKey],
+        *,
+        clock: Clock | None = None,
+        seconds: Callable[[], float] = boottime,
+    ) -> None:
         self._database = database
         self._secrets = secrets
-        self._uses = KeyUses()
         self._memory = memory
+        self._clock = clock or DatabaseClock()
+        self._seconds = seconds
+        self._uses = KeyUses(seconds)
+        self._noting: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(LOOK_UPS, thread_name_prefix="keys")
         self._turns = asyncio.Semaphore(LOOK_UPS)
 
@@ -54,31 +71,45 @@ class Guard:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def admit(self, scope: Scope, route: Route) -> Principal:
-        """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed.
-
-        An open row ignores the key.
-        """
-        if route.is_open:
-            return ANONYMOUS
-        principal = await self._holder(_presented(scope))
-        if principal.role not in route.roles:
-            raise RoleNotAllowed(roles=list(route.roles))
+        """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed."""
+        principal = await self.identify(scope, route)
+        require_role(principal, route)
         return principal
 
-    def remembered(self, key: KeyParts) -> Principal | None:
-        """Whose key it is, if that may be said from memory; its use is noted by one look-up a minute."""
+    async def identify(self, scope: Scope, route: Route) -> Principal:
+        """Who is calling, whatever that role may do; an open row ignores the key. Raises MissingKey, InvalidKey."""
+        return ANONYMOUS if route.is_open else await self._holder(_presented(scope))
+
+    def remembered(self, key: KeyParts) -> KnownKey | None:
+        """The key as it was looked up, if it may be answered from memory."""
         known = self._memory.recall(key.id)
-        if known is None or boottime() - known.at >= USE_NOTED_EVERY:
-            return None
-        return known.principal if hmac.compare_digest(known.digest, _digest(key)) else None
+        return known if known and hmac.compare_digest(known.digest, _digest(key)) else None
 
     async def _holder(self, key: KeyParts) -> Principal:
         known = self.remembered(key)
-        if known is not None:
-            return known
-        at = boottime()
+        if known is None:
+            return await self._ask(key)
+        now = self._seconds()
+        if now >= known.due:
+            known.due = now + AGAIN
+            task = asyncio.create_task(self._note(key))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+        return known.principal
+
+    async def _note(self, key: KeyParts) -> None:
+        """Look a remembered key up; what stands in the way of that is no reason to refuse it."""
+        try:
+            await self._ask(key)
+        except InvalidKey:
+            self._memory.drop(key.id)
+        except Exception as error:
+            logger.warning("the use of a key is not noted", error=repr(error))
+
+    async def _ask(self, key: KeyParts) -> Principal:
         found = await self._looked_up(key)
-        value = KnownKey(_digest(key), found.principal, at)
+        due = self._seconds() + found.use_due_in.total_seconds()
+        value = KnownKey(_digest(key), found.principal, due)
         self._memory.remember(key.id, value, until=found.until, stamp=found.stamp)
         return found.principal
 
@@ -96,7 +127,13 @@ class Guard:
 
     def _look_up(self, key: KeyParts) -> Vouched:
         with self._database.transaction() as session:
-            return KeyService(session, DatabaseClock(), self._secrets, self._uses).vouch(key)
+            return KeyService(session, self._clock, self._secrets, self._uses).vouch(key)
+
+
+def require_role(principal: Principal, route: Route) -> None:
+    """Raises RoleNotAllowed where the row does not admit the role."""
+    if not route.is_open and principal.role not in route.roles:
+        raise RoleNotAllowed(roles=list(route.roles))
 
 
 def _digest(key: KeyParts) -> bytes:

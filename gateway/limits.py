@@ -9,7 +9,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -66,7 +66,8 @@ class Limit:
         self._clock = clock
         self._window = 0
         self._counted: dict[str, int] = {}
-        self._untold: Counter[str] = Counter()
+        self._here: Counter[str] = Counter()
+        self._untold: set[str] = set()
 
     def take(self, caller: str) -> Standing:
         """Count one request of a caller; `left` is negative for one too many, and that one is not counted."""
@@ -78,31 +79,35 @@ class Limit:
         return Standing(self.name, self.quota, left, math.ceil((self._window + 1) * self.quota.seconds - now) or 1)
 
     def untold(self) -> tuple[int, dict[str, int]]:
-        """The window, and what was counted in it since the last call."""
-        told, self._untold = dict(self._untold), Counter()
+        """The window, and what was counted here in all of it, for those that were since the last call."""
+        told, self._untold = {caller: self._here[caller] for caller in self._untold}, set()
         return self._window, told
 
-    def hear(self, window: int, totals: dict[str, int]) -> None:
-        """What all replicas together have counted, as of the last `untold`."""
+    def hear(self, window: int, others: dict[str, int]) -> None:
+        """What the other replicas together have counted."""
         if window == self._window:
-            for caller, total in totals.items():
-                self._counted[caller] = max(self._counted.get(caller, 0), total + self._untold[caller])
+            for caller, count in others.items():
+                self._counted[caller] = max(self._counted.get(caller, 0), count + self._here[caller])
 
-    def tell_again(self, window: int, counts: dict[str, int]) -> None:
-        """Nobody heard what `untold` said."""
+    def tell_again(self, window: int, callers: Iterable[str]) -> None:
+        """Nobody may have heard what `untold` said of these."""
         if window == self._window:
-            self._untold.update(counts)
+            self._untold.update(callers)
 
     def _count(self, caller: str) -> None:
         if len(self._counted) >= REMEMBERED:  # forgetting is kinder than running out of memory
-            self._counted.clear()
-            self._untold.clear()
+            self._forget()
         self._counted[caller] = self._counted.get(caller, 0) + 1
-        self._untold[caller] += 1
+        self._here[caller] += 1
+        self._untold.add(caller)
 
     def _turn(self, window: int) -> None:
         if window != self._window:
-            self._window, self._counted, self._untold = window, {}, Counter()
+            self._window = window
+            self._forget()
+
+    def _forget(self) -> None:
+        self._counted, self._here, self._untold = {}, Counter(), set()
 
 
 class Limits:

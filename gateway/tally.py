@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from secrets import token_hex
 
 import structlog
 from redis.asyncio import Redis
@@ -25,8 +26,9 @@ async def adding_up(limits: Iterable[Limit], redis_url: str) -> AsyncIterator[No
         yield
         return
     redis = Redis.from_url(redis_url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
+    replica = token_hex(8)
     stop = asyncio.Event()  # and no cancellation, which a client in the middle of a call may take for a timeout
-    task = asyncio.create_task(_run(limits, redis, stop))
+    task = asyncio.create_task(_run(limits, redis, replica, stop))
     try:
         yield
     finally:
@@ -35,30 +37,30 @@ async def adding_up(limits: Iterable[Limit], redis_url: str) -> AsyncIterator[No
         await redis.aclose()
 
 
-async def _run(limits: tuple[Limit, ...], redis: Redis, stop: asyncio.Event) -> None:
+async def _run(limits: tuple[Limit, ...], redis: Redis, replica: str, stop: asyncio.Event) -> None:
     well = True
     while not stop.is_set():
-        was, well = well, await _add_up_all(limits, redis)
+        was, well = well, await _add_up_all(limits, redis, replica)
         if well != was:
             logger.warning("limits are counted with the other replicas" if well else "limits are counted alone")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PERIOD if well else PAUSE)
 
 
-async def _add_up_all(limits: tuple[Limit, ...], redis: Redis) -> bool:
+async def _add_up_all(limits: tuple[Limit, ...], redis: Redis, replica: str) -> bool:
     try:
         async with asyncio.timeout(PATIENCE):
             for limit in limits:
-                await add_up(limit, redis)
+                await add_up(limit, redis, replica)
     except (RedisError, OSError, TimeoutError):
         return False
     return True
 
 
-async def add_up(limit: Limit, redis: Redis) -> None:
-    """Tell what was counted here, and hear what all have counted, in one round trip.
+async def add_up(limit: Limit, redis: Redis, replica: str) -> None:
+    """Tell what was counted here, and hear what the others have counted, in one round trip.
 
-    What an unheard call has told is told again: a caller may then be counted double, for the rest of one window.
+    Each replica has a field of its own for what it has counted in all, so telling that again changes nothing.
     """
     window, counts = limit.untold()
     if not counts:
@@ -67,10 +69,12 @@ async def add_up(limit: Limit, redis: Redis) -> None:
     try:
         async with redis.pipeline(transaction=False) as pipe:
             for caller, count in counts.items():
-                pipe.incrby(f"{prefix}:{caller}", count)
+                pipe.hset(f"{prefix}:{caller}", replica, str(count))
                 pipe.expire(f"{prefix}:{caller}", limit.quota.seconds + 1)
-            totals = (await pipe.execute())[::2]
+                pipe.hvals(f"{prefix}:{caller}")
+            told = (await pipe.execute())[2::3]
     except BaseException:
         limit.tell_again(window, counts)
         raise
-    limit.hear(window, dict(zip(counts, totals, strict=True)))
+    totals = (sum(map(int, values)) for values in told)
+    limit.hear(window, {caller: total - counts[caller] for caller, total in zip(counts, totals, strict=True)})

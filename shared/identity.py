@@ -17,6 +17,7 @@ from shared.principal import Principal
 
 HEADER = "x-tickgate-identity"
 LIFETIME = 60
+SKEW = 5  # seconds that an issuer's clock may be ahead of the audience's
 GATEWAY = "gateway"
 OPEN_PATHS = ("/livez", "/readyz")
 REMEMBERED = 10_000
@@ -57,7 +58,7 @@ class Signer:
             "iss": self._issuer,
             "aud": audience,
             "sub": str(principal.account or principal.name),
-            "iat": now,
+            "iat": now - SKEW,  # what seems to come from the future is refused
             "exp": now + LIFETIME,
             "role": principal.role,
             "name": principal.name,

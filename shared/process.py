@@ -12,6 +12,7 @@ from typing import TypeVar
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.bounds import BoundedProtocol
 from shared.drain import begin_drain
 from shared.health import Health, serve_health
 from shared.logs import configure_logs
@@ -83,6 +84,7 @@ def serve(app: ASGIApp, *, host: str, port: int, metrics_port: int = 0) -> None:
         app,
         host=host,
         port=port,
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE,

@@ -18,6 +18,7 @@ from services.catalog.settings import CatalogSettings
 from shared.identity import new_key_pair
 from shared.settings import Settings
 from tests.conftest import Stores
+from tests.kept import everything, holding
 
 PATIENCE = 30.0
 
@@ -74,7 +75,10 @@ def secrets() -> dict[str, str]:
 def running_world(
     stores: Stores, folder: Path, *, home: str = "composed", without: Collection[str] = (), **settings: str
 ) -> Iterator[World]:
-    """Seed the stores and run every process on them, `without` those, composed or apart, until the block ends."""
+    """Seed the stores and run every process on them, `without` those, composed or apart, until the block ends.
+
+    Whatever was done meanwhile, no key is kept anywhere then (K6).
+    """
     env = {**stores.environment(), **secrets(), "TICKGATE_HOST": "127.0.0.1", "TICKGATE_PORT": str(free_port())}
     env |= settings
     seed_datasets(settings_of(CatalogSettings, env))
@@ -84,3 +88,4 @@ def running_world(
     processes = {name: process for name, process in processes.items() if name not in without}
     with running_platform(processes, folder / "logs") as platform:
         yield World(platform=platform, env=env, keys=keys, logs=folder / "logs")
+    assert holding(everything(env, folder / "logs"), keys.values()) == []

@@ -23,7 +23,7 @@ from gateway.keys.policy import KeyParts, end_of_overlap, is_usable, must_outlas
 from gateway.keys.repository import RECORD_EVERY, KeyRepository
 from gateway.keys.schemas import AccountOut, ApiKeyOut, KeysHeld, Me, NewApiKeyOut, OwnKey, Position, Role
 from gateway.keys.secrets import KeySecrets
-from gateway.keys.uses import KeyUses
+from gateway.keys.uses import SETTLED_WITHIN, KeyUses
 from shared import audit
 from shared.clock import Clock
 from shared.coherence.stamp import Stamp
@@ -34,11 +34,12 @@ from shared.principal import Principal
 
 @dataclass(frozen=True)
 class Vouched:
-    """Who holds a key, until when it opens, and how new that is."""
+    """Who holds a key, until when it opens, how new that is, and in how long its next use is to be noted."""
 
     principal: Principal
     until: datetime | None
     stamp: Stamp | None
+    use_due_in: timedelta
 
 
 class KeyService:
@@ -67,19 +68,24 @@ class KeyService:
             raise InvalidKey
         if verdict.renewed:
             self._keys.renew_digest(key.id, old=key.digest, new=verdict.renewed)
-        if key.last_used_at is None or now - key.last_used_at >= RECORD_EVERY:
-            self.record_use(key.id)
+        unused = RECORD_EVERY if key.last_used_at is None else now - key.last_used_at
+        due = RECORD_EVERY - unused if unused < RECORD_EVERY else self.record_use(key.id)
         principal = Principal(role=cast("Role", account.role), name=account.name, account=account.id, key=key.id)
-        return Vouched(principal, key.expires_at, stamp)
+        return Vouched(principal, key.expires_at, stamp, due)
 
-    def record_use(self, key_id: str) -> None:
-        """Note that a key is used: one UPDATE a minute for each key, whoever else does the same at this moment."""
+    def record_use(self, key_id: str) -> timedelta:
+        """Note that a key is used: one UPDATE a minute for each key, whoever else does the same at this moment.
+
+        Tells in how long the next use is to be noted.
+        """
         if not self._uses.claim(key_id):
-            return
+            return SETTLED_WITHIN
         now = self._clock.now(self._session)
         last = now if self._keys.record_use(key_id, now) else self._keys.last_used_at(key_id)
-        if last is not None:
-            self._uses.settle(key_id, age=now - last)
+        if last is None:
+            return SETTLED_WITHIN
+        self._uses.settle(key_id, age=now - last)
+        return RECORD_EVERY - (now - last)
 
     def create(self, *, name: str, role: Role, by: Principal, expires_at: datetime | None = None) -> NewApiKeyOut:
         """Make an account and its first key, which is shown this once; raises NameTaken."""

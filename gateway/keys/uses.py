@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-EVERY = 60.0
-SETTLED_WITHIN = 5.0
+EVERY = timedelta(minutes=1)
+SETTLED_WITHIN = timedelta(seconds=5)
 REMEMBERED = 10_000
 
 
@@ -26,10 +26,10 @@ class KeyUses:
                 return False
             if len(self._due) >= REMEMBERED:
                 self._due.clear()
-            self._due[key_id] = now + SETTLED_WITHIN
+            self._due[key_id] = now + SETTLED_WITHIN.total_seconds()
             return True
 
     def settle(self, key_id: str, *, age: timedelta) -> None:
         """The last recorded use is that old, whoever recorded it: the next one is due when it is a minute old."""
         with self._lock:
-            self._due[key_id] = self._clock() + EVERY - age.total_seconds()
+            self._due[key_id] = self._clock() + (EVERY - age).total_seconds()

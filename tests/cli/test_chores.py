@@ -194,6 +194,49 @@ def test_migrate_and_seed_may_be_repeated(env: dict[str, str]) -> None:
     assert _json("keys", "list", env=env) == before
 
 
+@pytest.fixture
+def keyring(world: World, tmp_path: Path) -> dict[str, str]:
+    """What the gateway's container is told of the keys, and nothing else."""
+    names = ("TICKGATE_GATEWAY_DATABASE_URL", "TICKGATE_KEY_PEPPER")
+    return {**clean(), "TICKGATE_HOME": str(tmp_path / "none"), **{name: world.env[name] for name in names}}
+
+
+def test_a_chore_needs_its_own_settings_only_and_leaves_the_rest_alone(
+    world: World, env: dict[str, str], keyring: dict[str, str]
+) -> None:
+    def epochs() -> object:
+        with psycopg.connect(world.env["TICKGATE_DATABASE_URL"]) as owner:
+            both = "select epoch from gateway.coherence union all select epoch from entitlements.coherence"
+            return owner.execute(both).fetchall()
+
+    before = epochs()
+    made = _json("keys", "create", "Barbara", "--role", "quant", env=keyring)
+    assert _status(world, made["key"]) == 200
+    assert made["id"] in {key["id"] for key in _json("keys", "list", env=keyring)}
+    assert tickgate("keys", "revoke", made["id"], env=keyring).returncode == 0
+    assert _status(world, made["key"]) == 401
+    trails = {name: url for name, url in world.env.items() if name.endswith("_DATABASE_URL")}
+    assert len(_json("audit", "verify", env={**clean(), **trails})) == 3
+    assert _json("keys", "list", env=env)
+    assert epochs() == before  # whoever remembers answers goes on
+    assert not Path(keyring["TICKGATE_HOME"]).exists()
+
+
+def test_what_a_chore_lacks_is_named(world: World, keyring: dict[str, str]) -> None:
+    pepperless = {name: value for name, value in keyring.items() if not name.endswith("PEPPER")}
+    assert _refused("keys", "list", env=pepperless).startswith("TICKGATE_KEY_PEPPER: ")
+    assert _refused("outbox", "list", env=keyring) == "TICKGATE_ENTITLEMENTS_DATABASE_URL: needed for this"
+    assert _refused("migrate", env=keyring).startswith("TICKGATE_DATABASE_URL: ")
+
+
+def test_a_chore_of_another_version_does_not_migrate(keyring: dict[str, str]) -> None:
+    with cloned() as stores:
+        with psycopg.connect(stores.database_url, autocommit=True) as owner:
+            owner.execute("update gateway.migrations set version_num = '0001'")
+        keyring["TICKGATE_GATEWAY_DATABASE_URL"] = stores.app_url("gateway")
+        assert "run `tickgate migrate`" in _refused("keys", "list", env=keyring)
+
+
 def test_a_database_that_is_not_there_is_one_clear_line(env: dict[str, str]) -> None:
     url = "postgresql://tickgate:hush@127.0.0.1:9/tickgate"
     refusal = _refused("migrate", env={**env, "TICKGATE_DATABASE_URL": url})

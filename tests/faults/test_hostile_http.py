@@ -186,6 +186,13 @@ def test_i3_framing_tricks_lead_nowhere(hostile_world: World, sent: bytes) -> No
     assert serves(hostile_world)
 
 
+def test_i3_a_huge_head_is_not_even_looked_at(hostile_world: World) -> None:
+    asked = b"GET /v1/me HTTP/1.1\r\n" + HOST + b"X-A: " + b"b" * 66_000 + END
+    said = exchange(hostile_world, asked)
+    assert statuses(said) == [431]
+    assert json.loads(said.partition(END)[2])["code"] == "head-too-large"
+
+
 @pytest.mark.parametrize(
     "host", ["keys:8000", "entitlements", "", "a b", "127.0.0.1\r\nHost: keys", "x" * 1000, "../keys"]
 )

@@ -39,8 +39,8 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/access-requests/preview"): PERSONS,
     ("GET", "/v1/access-requests"): PERSONS,
     ("GET", "/v1/access-requests/{id}"): OWN,
-    ("POST", "/v1/access-requests/{id}/withdraw"): PERSONS,
-    ("POST", "/v1/access-requests/{id}/answer"): PERSONS,
+    ("POST", "/v1/access-requests/{id}/withdraw"): PRIVATE,
+    ("POST", "/v1/access-requests/{id}/answer"): PRIVATE,
     ("POST", "/v1/access-requests/{id}/question"): STAFF,
     ("POST", "/v1/access-requests/{id}/decisions"): STAFF,
     ("POST", "/v1/decisions"): STAFF,
@@ -50,17 +50,17 @@ TABLE = {  # what is said to quant A, whose objects the paths name; to quant B; 
     ("POST", "/v1/grants/{id}/revoke"): STAFF,
     ("POST", "/v1/grants/{id}/keep"): STAFF,
     ("POST", "/v1/grants/{id}/extend"): STAFF,
-    ("POST", "/v1/grants/{id}/relinquish"): PERSONS,
+    ("POST", "/v1/grants/{id}/relinquish"): PRIVATE,
     ("GET", "/v1/notifications"): PERSONS,
     ("GET", "/v1/notifications/stream"): PERSONS,
     ("POST", "/v1/notifications/{id}/read"): PRIVATE,
     ("GET", "/v1/webhooks"): PERSONS,
     ("POST", "/v1/webhooks"): PERSONS,
     ("GET", "/v1/webhooks/{id}"): OWN,
-    ("DELETE", "/v1/webhooks/{id}"): PERSONS,
-    ("POST", "/v1/webhooks/{id}/rotate"): PERSONS,
+    ("DELETE", "/v1/webhooks/{id}"): OWN,
+    ("POST", "/v1/webhooks/{id}/rotate"): PRIVATE,
     ("GET", "/v1/webhooks/{id}/deliveries"): PRIVATE,
-    ("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay"): PERSONS,
+    ("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay"): PRIVATE,
     ("GET", "/v1/accounts"): STAFF,
     ("GET", "/v1/accounts/{id}"): STAFF,
     ("GET", "/v1/rules"): STAFF,
@@ -146,13 +146,25 @@ def _counts(world: World) -> dict[str, int]:
         return dict(connection.execute(query.encode()).fetchall())
 
 
+def _cell(operation: Operation, credential: str) -> str:
+    """What the table says."""
+    row = TABLE[operation.name]
+    if credential in GOOD:
+        return row[GOOD.index(credential)]
+    return OPEN if row is EVERYBODY else "missing-key" if credential == "no key" else "invalid-key"
+
+
+def _is_done(operation: Operation, credential: str) -> bool:
+    """Reads are done, and the writes of those who are to find nothing; others would have effects."""
+    harmless = operation.method == "GET" or operation.name in EFFECTLESS
+    return harmless or _cell(operation, credential) == NOT_FOUND
+
+
 def _call(cast: Cast, operation: Operation, credential: str) -> httpx.Response:
-    """Reads are done; writes are stopped by a parameter that none takes, just behind the check of key and role."""
+    """What is not done is stopped by a parameter that none takes, just behind the check of key and role."""
     kind = operation.path.split("/")[2]
     values = {"id": cast.ids[kind]} if "{id}" in operation.path else {}
-    query = FREQUENCY.get(operation.path, "")
-    if operation.method != "GET" and operation.name not in EFFECTLESS:
-        query = "?surprise=1"
+    query = FREQUENCY.get(operation.path, "") if _is_done(operation, credential) else "?surprise=1"
     headers = {} if credential == "no key" else {"X-API-Key": cast.keys[credential]}
     url = cast.world.platform.url + operation.url(**values) + query
     body = operation.body if operation.method != "GET" else None
@@ -164,14 +176,9 @@ def _call(cast: Cast, operation: Operation, credential: str) -> httpx.Response:
 
 def _meant(operation: Operation, credential: str) -> tuple[int, str | None]:
     """The status and code of a cell."""
-    row = TABLE[operation.name]
-    if credential not in GOOD:
-        cell = OPEN if row is EVERYBODY else "missing-key" if credential == "no key" else "invalid-key"
-    else:
-        cell = row[GOOD.index(credential)]
+    cell = _cell(operation, credential)
     if cell in (OPEN, ADMITTED):
-        done = operation.method == "GET" or operation.name in EFFECTLESS
-        return (200, None) if done else (422, "invalid-input")
+        return (200, None) if _is_done(operation, credential) else (422, "invalid-input")
     if cell == NOT_FOUND:
         return 404, f"{operation.path.split('/')[2].removesuffix('s')}-not-found".replace("access-", "")
     return (403 if cell in (ROLE, NONE) else 401), cell

@@ -1,64 +1,16 @@
-"""K6: after all that people do with keys, right and wrong, no table, no Redis and no log holds one."""
+"""K6: after all that people do with keys, right and wrong, no table, no Redis and no log holds one.
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import closing
+Every platform of a test run is searched when it ends (`running_world`); here is one with a story about keys.
+"""
+
+from functools import partial
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
-from redis import Redis
 
+from gateway.keys.policy import SECRET_LENGTH
+from tests.kept import KEY, everything, holding
 from tests.world import World
-
-KEY = re.compile(r"tg_[a-z]+_[0-9A-Za-z]{10}_[0-9A-Za-z_-]{30,}")
-
-
-def _stored(url: str) -> Iterator[tuple[str, str]]:
-    """Every row of every table, as text."""
-    tables = (
-        "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-        "where c.relkind in ('r', 'm', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')"
-    )
-    with closing(psycopg.connect(url, autocommit=True)) as connection:
-        for schema, table in connection.execute(tables).fetchall():
-            query = sql.SQL("select t::text from {} t").format(sql.Identifier(schema, table))
-            for (row,) in connection.execute(query):
-                yield f"{schema}.{table}", row
-
-
-def _remembered(url: str) -> Iterator[tuple[str, str]]:
-    """Every key of Redis and what it holds, as Redis itself would save it."""
-    with closing(Redis.from_url(url)) as redis:
-        for name in redis.scan_iter():
-            yield f"redis {name!r}", f"{name!r} {_value(redis, name)!r}"
-
-
-def _value(redis: Redis, name: bytes) -> object:
-    kind = redis.type(name)
-    readers: dict[bytes | str, Callable[[], object]] = {
-        b"string": lambda: redis.get(name),
-        b"list": lambda: redis.lrange(name, 0, -1),
-        b"set": lambda: redis.smembers(name),
-        b"zset": lambda: redis.zrange(name, 0, -1),
-        b"hash": lambda: redis.hgetall(name),
-        b"stream": lambda: redis.xrange(name),
-    }
-    return readers[kind]()
-
-
-def _logged(world: World) -> Iterator[tuple[str, str]]:
-    for file in world.logs.rglob("*"):
-        if file.is_file():
-            yield str(file), file.read_text(errors="replace")
-
-
-def everything(world: World) -> Iterator[tuple[str, str]]:
-    """Wherever the platform keeps something."""
-    yield from _stored(world.env["TICKGATE_DATABASE_URL"])
-    yield from _remembered(world.env["TICKGATE_REDIS_URL"])
-    yield from _logged(world)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +18,19 @@ def story(hostile_world: World) -> list[str]:
     """Keys made, used, misplaced, mistyped and revoked; the keys."""
     url = hostile_world.platform.url
     with hostile_world.person("admin") as admin, hostile_world.person("ops") as ops:
-        made = admin.post("/v1/api-keys", json={"name": "Ada of the leaks", "role": "quant"}).json()
+        new, once = {"name": "Ada of the leaks", "role": "quant"}, {"Idempotency-Key": "leaks"}
+        made = admin.post("/v1/api-keys", json=new, headers=once).json()
+        assert admin.post("/v1/api-keys", json=new, headers=once).json()["key"] is None
+        rotate = partial(admin.post, f"/v1/api-keys/{made['id']}/rotate", json={"overlap_seconds": 3600})
+        rotated = rotate(headers={"Idempotency-Key": "leaks too"}).json()
+        assert rotate(headers={"Idempotency-Key": "leaks too"}).json()["key"] is None
         key = made["key"]
+        as_name = admin.post("/v1/api-keys", json={"name": f"Ada, {key}", "role": "quant"})
+        as_repeat = admin.post(
+            "/v1/api-keys", json={"name": "Ada B", "role": "quant"}, headers={"Idempotency-Key": key}
+        )
+        assert {answer.status_code for answer in (as_name, as_repeat)} == {422}
+        assert key not in as_name.text + as_repeat.text
         with httpx.Client(base_url=url, headers={"X-API-Key": key}) as quant:
             request = quant.post("/v1/access-requests", json={"dataset": "BTC", "frequencies": ["1d"]}).json()
             ops.post(f"/v1/access-requests/{request['id']}/decisions", json={"outcome": "approve"})
@@ -85,14 +48,20 @@ def story(hostile_world: World) -> list[str]:
         httpx.post(f"{url}/v1/access-requests", headers={"X-API-Key": key, "Content-Type": key}, content=key)
         admin.delete(f"/v1/api-keys/{made['id']}")
         httpx.get(f"{url}/v1/me", headers={"X-API-Key": key})
-    return [key, *hostile_world.keys.values()]
+    return [key, rotated["key"], *hostile_world.keys.values()]
 
 
 def test_k6_no_key_is_kept_anywhere(hostile_world: World, story: list[str]) -> None:
+    kept = list(everything(hostile_world.env, hostile_world.logs))
+    places = {place for place, _ in kept}
+    assert {"gateway.api_keys", "gateway.idempotency", "entitlements.outbox"} <= places
+    assert any(place.endswith("gateway.log") for place in places)
+    assert holding(kept, story) == []
+
+
+def test_k6_a_key_would_be_found_and_so_would_its_secret_alone(story: list[str]) -> None:
     assert all(KEY.fullmatch(key) for key in story)
-    secrets = [key.split("_", 3)[3] for key in story]
-    places = list(everything(hostile_world))
-    assert {"gateway.api_keys", "entitlements.outbox"} <= {place for place, _ in places}
-    assert any(place.endswith("gateway.log") for place, _ in places)
-    found = [place for place, text in places if KEY.search(text) or any(secret in text for secret in secrets)]
-    assert found == []
+    secret = story[0].split("_")[3]
+    assert len(secret) == SECRET_LENGTH
+    kept = [("whole", f"({story[0]})"), ("bare", f"(7,{secret})"), ("another", secret[::-1])]
+    assert holding(kept, story) == ["whole", "bare"]

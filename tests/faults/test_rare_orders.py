@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 import httpx
@@ -13,7 +13,7 @@ import pytest
 
 from shared.coherence.stamp import MARGIN, WINDOW
 from tests.faults.sides import Between, Sides, give, people, read, read_patiently, remembered, revoke
-from tests.faults.test_revocation import me
+from tests.faults.test_revocation import known, me
 from tests.faults.trials import ATTEMPTS, BUSY, patiently, seen, timed
 from tests.proof import PROOF
 
@@ -113,25 +113,33 @@ def test_r2_a_paused_gateway_does_not_take_a_revoked_key(sides: Sides) -> None:
 
 
 def test_r2_an_older_database_is_restored(sides: Sides) -> None:
-    """The grant was given after the backup, so it is gone, and the count is where it was."""
+    """Grant and key were made after the backup, so they are gone, and the counts are where they were."""
     quant = sides.quant()
-    with people(sides, quant["key"]) as (ops, _, readers):
+    with people(sides, quant["key"]) as (ops, _, readers), ExitStack() as stack:
         for reader in readers:
             assert patiently(lambda reader=reader: reader.get("/v1/me")).status_code == 200  # type: ignore[misc]
         with sides.backup() as restore:
+            late = sides.quant()
+            holders = [stack.enter_context(sides.client(side, late["key"])) for side in range(2)]
             give(ops[0], quant["account"])
+            known(*holders)
             remembered(*readers)
             restore()
 
             def unnoticed() -> bool:
                 time.sleep(WINDOW)
-                return [read_patiently(reader) for reader in readers] == [200, 200]
+                opened = [
+                    holder.get("/v1/grants").status_code for holder in holders
+                ]  # which asks nothing about the key
+                return [*opened, *(read_patiently(reader) for reader in readers)] == [200] * 4
 
             assert sides.sql("select count(*) from entitlements.grants where account = %s", quant["account"]) == [(0,)]
+            assert sides.sql("select count(*) from gateway.api_keys where id = %s", late["id"]) == [(0,)]
             assert seen(unnoticed)  # the control: nobody changed the epoch
         sides.migrate()
         time.sleep(WINDOW + MARGIN)
         assert [read_patiently(reader) for reader in readers] == [403, 403]
+        assert [patiently(lambda one=one: one.get("/v1/me")).status_code for one in holders] == [401, 401]  # type: ignore[misc]
 
 
 def test_r2_an_owner_is_killed_between_commit_and_answer(sides: Sides) -> None:
@@ -154,6 +162,26 @@ def test_r2_an_owner_is_killed_between_commit_and_answer(sides: Sides) -> None:
     sides.platform.children[owner].process.wait()
     sides.platform.start(owner)
     sides.platform.await_ready(owner)
+    sides.platform.await_ready("gateway")
+
+
+def test_r2_a_gateway_is_killed_between_the_end_of_a_key_and_its_answer(sides: Sides) -> None:
+    quant = sides.quant()
+    path = f"/v1/api-keys/{quant['id']}"
+    with people(sides, quant["key"]) as (_, admin, readers), ThreadPoolExecutor(1) as aside:
+        known(readers[1])
+        lost = aside.submit(attempt, lambda: admin[0].delete(path))
+        while sides.sql("select revoked_at is not null from gateway.api_keys where id = %s", quant["id"]) != [(True,)]:
+            time.sleep(0.005)
+        sides.platform.children["gateway"].process.kill()
+        assert lost.result() != 204
+        again, seconds = timed(lambda: admin[1].delete(path))
+        assert (again.status_code, seconds >= WINDOW + MARGIN) == (204, True)
+        assert patiently(lambda: readers[1].get("/v1/me")).status_code == 401
+    revoked = "select count(*) from gateway.audit_events where action = 'api-key.revoked' and subject = %s"
+    assert sides.sql(revoked, quant["id"]) == [(1,)]
+    sides.platform.children["gateway"].process.wait()
+    sides.platform.start("gateway")
     sides.platform.await_ready("gateway")
 
 

@@ -127,6 +127,45 @@ def test_r2_control_a_revoke_that_does_not_wait_is_read_past(sides: Sides) -> No
         assert seen(read_past)
 
 
+REVOKE = "update gateway.api_keys set revoked_at = now() where id = %s"
+RAISE_KEY = """with revoked as (update gateway.api_keys set revoked_at = now() where id = %s),
+    raised as (update gateway.coherence set number = number + 1 returning number)
+    insert into gateway.changes (number, name) select number, %s from raised"""
+
+
+def test_r2_control_a_key_revoked_without_a_count_goes_on_opening(sides: Sides) -> None:
+    def unnoticed() -> bool:
+        quant = sides.quant()
+        with people(sides, quant["key"]) as (_, _admin, readers):
+            known(*readers)
+            sides.sql(REVOKE, quant["id"])
+            time.sleep(WINDOW + MARGIN)
+            return [me(reader) for reader in readers] == [200, 200]
+
+    assert seen(unnoticed)
+
+
+def test_r2_control_a_key_s_revoke_that_does_not_wait_is_read_past(sides: Sides) -> None:
+    def read_past() -> bool:
+        quant = sides.quant()
+        with people(sides, quant["key"]) as (_, _admin, readers):
+            known(readers[1])
+            sides.sql(RAISE_KEY, quant["id"], quant["id"])
+            stale = me(readers[1]) == 200
+            time.sleep(WINDOW + MARGIN)
+            assert patiently(lambda: readers[1].get("/v1/me")).status_code == 401
+            return stale
+
+    assert seen(read_past)
+
+
+def known(*readers: httpx.Client) -> None:
+    """Use a key until the gateways answer from memory."""
+    time.sleep(2 * WINDOW)
+    asked = [patiently(lambda reader=reader: reader.get("/v1/me")) for reader in readers * 2]  # type: ignore[misc]
+    assert {answer.status_code for answer in asked} == {200}
+
+
 def test_r2_a_revoke_and_its_repeat_answer_only_when_the_window_is_over(sides: Sides) -> None:
     quant = sides.quant()
     with people(sides, quant["key"]) as (ops, admin, _):

@@ -9,8 +9,10 @@ import pytest
 from gateway import body as room
 from gateway.body import check_body
 from gateway.errors import UnsupportedMediaType
+from gateway.keys.secrets import KeySecrets
 from shared.errors import InvalidInput
 
+MINE = KeySecrets("a pepper for tests only").mint().text
 JSON = [(b"content-type", b"application/json")]
 
 
@@ -57,6 +59,7 @@ def test_b1_what_every_parser_reads_alike_passes(body: bytes) -> None:
         (b'"\xed\xa0\x80"', room.NO_TEXT),
         (b'"\xc0\x80"', room.NO_TEXT),
         (b"\xef\xbb\xbf{}", room.MARKED),
+        (f'{{"reason": "see {MINE}"}}'.encode(), room.MISPLACED),
         (b'{"a": 1, "a": 1}', room.TWICE),
         (b'{"a": {"b": 1, "\\u0062": 2}}', room.TWICE),
         (b'[{"a": NaN}]', room.NO_NUMBER),

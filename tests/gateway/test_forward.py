@@ -72,6 +72,11 @@ async def confessing(scope: Scope, receive: Receive, send: Send) -> None:
     raise RuntimeError
 
 
+async def distrustful(scope: Scope, receive: Receive, send: Send) -> None:
+    """As `IdentityGuard` does, to whom our token means nothing."""
+    await JSONResponse({"code": "unauthenticated"}, 401)(scope, receive, send)
+
+
 async def streaming(scope: Scope, receive: Receive, send: Send) -> None:
     async def pieces() -> object:
         for number in range(1000):
@@ -80,7 +85,7 @@ async def streaming(scope: Scope, receive: Receive, send: Send) -> None:
     await StreamingResponse(pieces(), headers={"X-Tickgate-Inner": "1"})(scope, receive, send)  # type: ignore[arg-type]
 
 
-APPS = {app.__name__: app for app in (echo, broken, busy, silent, stuck, halfway, confessing, streaming)}
+APPS = {app.__name__: app for app in (echo, broken, busy, silent, stuck, halfway, confessing, distrustful, streaming)}
 ROUTES = tuple(Route(method, f"/v1/{name}", name, OPEN) for name in APPS for method in ("GET", "POST"))
 
 
@@ -159,6 +164,13 @@ def test_an_unknown_query_parameter_is_named(url: str) -> None:
     assert answer.json()["errors"] == [{"in": "query", "pointer": "/other", "message": "unknown; taken are: q"}]
 
 
+def test_a_key_is_no_idempotency_key(url: str) -> None:
+    key = KeySecrets(PEPPER).mint().text
+    answer = httpx.post(url + "/v1/echo", headers={"Idempotency-Key": f"my {key}"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/Idempotency-Key")
+    assert key not in answer.text
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -166,6 +178,7 @@ def test_an_unknown_query_parameter_is_named(url: str) -> None:
         ("/v1/silent", 500, "internal-error"),
         ("/v1/busy", 503, "temporarily-unavailable"),
         ("/v1/confessing", 500, "internal-error"),
+        ("/v1/distrustful", 503, "temporarily-unavailable"),
     ],
 )
 def test_a_service_that_fails_is_answered_for(url: str, path: str, status: int, code: str) -> None:

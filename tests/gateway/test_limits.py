@@ -10,6 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from cli.embedded.children import free_port
 from gateway.keys.secrets import KeySecrets
@@ -84,12 +86,13 @@ def test_what_others_counted_counts_and_what_nobody_heard_is_told_again() -> Non
     window, counts = limit.untold()
     assert counts == {"a": 1}
     limit.take("a")
-    limit.hear(window, {"a": 3})
+    limit.hear(window, {"a": 2})
     assert limit.take("a").left == 0
     window, counts = limit.untold()
-    assert counts == {"a": 2}
+    assert counts == {"a": 3}
+    assert limit.untold() == (window, {})
     limit.tell_again(window, counts)
-    assert limit.untold() == (window, {"a": 2})
+    assert limit.untold() == (window, {"a": 3})
     limit.hear(window - 1, {"a": 100})
     limit.hear(window, {"a": 0})
     assert limit.take("a").left == -1
@@ -119,17 +122,53 @@ def test_two_replicas_add_up(stores: Stores) -> None:
                 here.take("a")
             for _ in range(3):
                 there.take("a")
-            await add_up(here, redis)
-            await add_up(there, redis)
+            await add_up(here, redis, "here")
+            await add_up(there, redis, "there")
             assert there.take("a").left == 0
             assert there.take("a").left == -1
             assert here.take("a").left == 3
-            await add_up(there, redis)
-            await add_up(here, redis)
+            await add_up(there, redis, "there")
+            await add_up(here, redis, "here")
             assert here.take("a").left < 0
             keys = [key async for key in redis.scan_iter("tickgate:limit:test-two:*")]
             assert [0 < await redis.ttl(key) <= 61 for key in keys] == [True]
             await redis.delete(*keys)
+
+    asyncio.run(story())
+
+
+class Cut(Pipeline):
+    """What it asks for is done, and nobody hears of it."""
+
+    async def execute(self, raise_on_error: bool = True) -> list[object]:
+        """Do it, and fail."""
+        await super().execute(raise_on_error)
+        raise RedisTimeout
+
+
+class Deaf(Redis):
+    """Its answers are cut off."""
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Cut:
+        """A pipeline whose answers are cut off."""
+        return Cut(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+def test_what_is_told_again_and_again_counts_once(stores: Stores) -> None:
+    async def story() -> None:
+        clock = Clock(time.time())
+        here, there = (Limit("test-deaf", Quota(100, 60), clock=clock) for _ in range(2))
+        async with Redis.from_url(stores.redis_url) as redis, Deaf.from_url(stores.redis_url) as deaf:
+            for _ in range(10):
+                here.take("a")
+                with pytest.raises(RedisTimeout):
+                    await add_up(here, deaf, "here")
+            await add_up(here, redis, "here")
+            there.take("a")
+            await add_up(there, redis, "there")
+            assert here.take("a").left == 100 - 11
+            assert there.take("a").left == 100 - 12
+            await redis.delete(*[key async for key in redis.scan_iter("tickgate:limit:test-deaf:*")])
 
     asyncio.run(story())
 
@@ -197,6 +236,17 @@ def test_an_address_over_its_limit_is_refused_before_its_key_is_looked_at(
         for path in ("/livez", "/readyz", "/docs", "/openapi.json"):
             assert httpx.get(url + path).status_code == 200
             assert "ratelimit" not in httpx.get(url + path).headers
+
+
+def test_what_the_role_refuses_is_counted_all_the_same(told: GatewaySettings, gateway: Running) -> None:
+    key = new_key(gateway)
+    with (
+        listening(create_gateway(told.model_copy(update={"rate_limit_key": "2/hour"}), NEAR_ROUTES)) as url,
+        httpx.Client(base_url=url, headers={"X-API-Key": key}) as client,
+    ):
+        answers = [client.get("/v1/api-keys") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [403, 403, 429]
+    assert answers[0].headers["ratelimit-policy"] == '"key";q=2;w=3600'
 
 
 def test_nought_is_off(told: GatewaySettings, gateway: Running) -> None:

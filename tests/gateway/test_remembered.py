@@ -1,7 +1,9 @@
 """In steady state a read costs no statement about its key or its grant, and the door takes no thread for it."""
 
+import asyncio
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,15 +15,20 @@ import httpx
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from cli.seed import seed_datasets
-from gateway.guard import USE_NOTED_EVERY, Guard, KnownKey
+from gateway.database import feed
+from gateway.guard import AGAIN, Guard, KnownKey
 from gateway.keys.policy import parse
 from gateway.keys.secrets import KeySecrets
 from gateway.main import create_gateway
 from gateway.routes import QUANT, Route
 from gateway.settings import GatewaySettings
 from services.catalog.settings import CatalogSettings
+from shared.clock import DatabaseClock
+from shared.coherence.following import SchemaOwner
 from shared.coherence.memory import Memory
 from shared.coherence.stamp import Changes, Stamp, boottime
 from shared.database import Database
@@ -84,7 +91,7 @@ def test_a_hundred_reads_ask_nothing_about_the_key_or_the_grant(url: str, stores
     assert len([statement for statement in seen if "pricing." in statement]) >= 100
 
 
-def known(memory: Memory[KnownKey], secrets: KeySecrets, *, at: float | None = None) -> str:
+def known(memory: Memory[KnownKey], secrets: KeySecrets, *, due_in: float = 60) -> str:
     """A key that the memory knows, and trusts."""
     key = secrets.mint().text
     parts = parse(key)
@@ -92,7 +99,7 @@ def known(memory: Memory[KnownKey], secrets: KeySecrets, *, at: float | None = N
     question = memory.begin()
     assert memory.finish(question.nonce, Changes(EPOCH, 0, 0, [], datetime.now(UTC)))
     digest = hashlib.sha256(parts.secret.encode()).digest()
-    value = KnownKey(digest, Principal(role="quant", name="Ada", key=parts.id), at or boottime())
+    value = KnownKey(digest, Principal(role="quant", name="Ada", key=parts.id), boottime() + due_in)
     memory.remember(parts.id, value, until=None, stamp=Stamp(EPOCH, 0))
     return key
 
@@ -109,15 +116,86 @@ def test_a_remembered_key_is_admitted_without_waiting_for_anything() -> None:
     assert done.value.value.name == "Ada"
 
 
-def test_another_secret_and_an_old_look_up_are_asked_about() -> None:
+def test_another_secret_is_asked_about() -> None:
     memory: Memory[KnownKey] = Memory()
     secrets = KeySecrets(PEPPER)
     with closing(Database("postgresql://nobody@127.0.0.1:9/none")) as nowhere:
         guard = Guard(nowhere, secrets, memory)
         parts = parse(known(memory, secrets))
-        old = parse(known(memory, secrets, at=boottime() - USE_NOTED_EVERY))
         assert parts is not None
-        assert old is not None
         assert guard.remembered(parts) is not None
         assert guard.remembered(replace(parts, secret="0" * 43)) is None
-        assert guard.remembered(old) is None
+
+
+def test_a_remembered_key_whose_use_cannot_be_noted_opens_all_the_same() -> None:
+    async def story() -> None:
+        memory: Memory[KnownKey] = Memory()
+        secrets = KeySecrets(PEPPER)
+        with (
+            closing(Database("postgresql://nobody@127.0.0.1:9/none")) as nowhere,
+            closing(Guard(nowhere, secrets, memory)) as guard,
+        ):
+            key = known(memory, secrets, due_in=0)
+            scope = {"headers": [(b"x-api-key", key.encode())]}
+            with capture_logs() as logs:
+                for _ in range(3):
+                    assert (await guard.admit(scope, ROW)).name == "Ada"
+                await asyncio.gather(*guard._noting)
+            parts = parse(key)
+            assert parts is not None
+            again = guard.remembered(parts)
+        assert [line["event"] for line in logs] == ["the use of a key is not noted"]  # by one look-up, not by three
+        assert again is not None
+        assert 0 < again.due - boottime() <= AGAIN
+
+    asyncio.run(story())
+
+
+class Waiting(DatabaseClock):
+    """Keeps a look-up that has read its key from coming to an end."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def now(self, session: Session) -> datetime:
+        """The present instant, later."""
+        self.asked.set()
+        assert self.let_go.wait(10)
+        return super().now(session)
+
+
+class Careless(Memory[KnownKey]):
+    """Keeps whatever a look-up brings."""
+
+    def _may_keep(self, stamp: Stamp) -> bool:  # noqa: ARG002 - that is its fault
+        return True
+
+
+@pytest.mark.parametrize(("memory", "stale"), [(Memory(), False), (Careless(), True)], ids=["as it is", "control"])
+def test_r2_a_look_up_that_a_revoke_overtakes_is_not_remembered(
+    stores: Stores, memory: Memory[KnownKey], stale: bool
+) -> None:
+    clock = Waiting()
+    with key_service(stores) as service:
+        made = service.create(name="Ada", role="quant", by=CLI)
+    parts = parse(made.key)
+    assert parts is not None
+
+    async def story() -> None:
+        with (
+            closing(SchemaOwner(stores.app_url("gateway"), feed)) as owner,
+            closing(Database(stores.app_url("gateway"))) as database,
+            closing(Guard(database, KeySecrets(PEPPER), memory, clock=clock)) as guard,
+        ):
+            assert memory.finish(*await owner.ask(memory.begin()))
+            early = asyncio.create_task(guard.admit({"headers": [(b"x-api-key", made.key.encode())]}, ROW))
+            assert await asyncio.to_thread(clock.asked.wait, 10)
+            with key_service(stores) as service:
+                service.revoke(made.id, CLI)
+            assert memory.finish(*await owner.ask(memory.begin()))
+            clock.let_go.set()
+            assert (await early).name == "Ada"  # it began before
+            assert memory.finish(*await owner.ask(memory.begin()))
+            assert (guard.remembered(parts) is not None) is stale
+
+    asyncio.run(story())

@@ -18,7 +18,7 @@ from fastapi import APIRouter, FastAPI
 from shared import identity
 from shared.application import create_app
 from shared.errors import Unauthenticated
-from shared.identity import LIFETIME, Signer, Verifier, new_key_pair
+from shared.identity import LIFETIME, SKEW, Signer, Verifier, new_key_pair
 from shared.principal import Caller, Principal
 from tests.shared.ground import calling, module_named, settings_on
 
@@ -128,6 +128,22 @@ def test_a_remembered_token_ends_when_it_says() -> None:
         clock.shift(timedelta(seconds=1))
         with pytest.raises(Unauthenticated):
             verifier.verify(token)
+
+
+@pytest.mark.parametrize("ahead", [-SKEW, -1, 0, 1, SKEW])
+def test_clocks_may_differ_by_some_seconds(ahead: int) -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        token = Signer(PRIVATE, issuer="gateway").token(QUANT, "here")
+        clock.shift(timedelta(seconds=-ahead))
+        assert Verifier(KEYS, audience="here").verify(token) == ("gateway", QUANT)
+
+
+def test_a_token_from_a_time_to_come_is_refused() -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        token = Signer(PRIVATE, issuer="gateway").token(QUANT, "here")
+        clock.shift(timedelta(seconds=-SKEW - 1))
+        with pytest.raises(Unauthenticated):
+            Verifier(KEYS, audience="here").verify(token)
 
 
 def test_memory_of_tokens_is_bounded() -> None:

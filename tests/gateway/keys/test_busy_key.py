@@ -1,17 +1,25 @@
 """K7: one key under load: its last use is never more than a minute old, for one UPDATE a minute, without a deadlock."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
-from gateway.keys.policy import KeyParts, parse
+from gateway.database import feed
+from gateway.guard import Guard, KnownKey
+from gateway.keys.policy import KeyParts, parse, render
 from gateway.keys.secrets import KeySecrets
 from gateway.keys.service import KeyService
 from gateway.keys.uses import KeyUses
+from gateway.routes import QUANT, Route
+from shared.coherence.following import SchemaOwner
+from shared.coherence.memory import Memory
 from shared.database import Database
 from tests.conftest import Stores
 from tests.gateway.conftest import CLI, PEPPER
@@ -118,3 +126,42 @@ def test_k7_another_replicas_record_counts(database: Database, parts: KeyParts) 
         assert len(seen) == 2
     with database.transaction() as session:
         assert KeyService(session, clock, secrets).find(parts.id).last_used_at == NOON + MINUTE
+
+
+class MovingClock(StandingClock):
+    """Every statement that asks for the time takes some."""
+
+    def now(self, session: Session) -> datetime:
+        """The instant, a millisecond later than before."""
+        self.instant += timedelta(milliseconds=1)
+        return super().now(session)
+
+
+def test_k7_a_key_that_is_remembered_under_load_is_noted_every_minute(
+    stores: Stores, database: Database, parts: KeyParts
+) -> None:
+    clock, secrets = MovingClock(NOON), KeySecrets(PEPPER)
+    memory: Memory[KnownKey] = Memory(clock=clock.seconds)
+    scope = {"headers": [(b"x-api-key", render(parts).encode())]}
+    row = Route("GET", "/v1/me", "keys", QUANT)
+    noted: list[datetime] = []
+
+    async def story() -> None:
+        with (
+            closing(SchemaOwner(stores.app_url("gateway"), feed)) as owner,
+            closing(Guard(database, secrets, memory, clock=clock, seconds=clock.seconds)) as guard,
+        ):
+            _, told = await owner.ask(memory.begin())
+            for number in range(100 * 60 * 3):  # a hundred requests a second, for three minutes
+                clock.instant = NOON + number * timedelta(milliseconds=10)
+                memory.finish(memory.begin().nonce, told)
+                before = len(seen)
+                await guard.admit(scope, row)
+                await asyncio.gather(*guard._noting)
+                noted.extend([clock.instant] * (len(seen) - before))
+
+    with updates(database) as seen:
+        asyncio.run(story())
+    ages = [later - earlier for earlier, later in pairwise(noted)]
+    assert len(noted) == 3
+    assert all(MINUTE <= age < MINUTE + timedelta(milliseconds=50) for age in ages)

@@ -31,7 +31,7 @@ def test_a_claim_that_came_to_nothing_is_free_again_soon() -> None:
     clock = Seconds()
     known = KeyUses(clock)
     assert known.claim("a")
-    clock.now += uses.SETTLED_WITHIN
+    clock.now += uses.SETTLED_WITHIN.total_seconds()
     assert known.claim("a")
 
 
