@@ -35,7 +35,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
-    revision="0008",
+    revision="0009",
     controllers=(
         intake.router,
         requests.router,
