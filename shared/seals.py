@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from pydantic import Field
-from sqlalchemy import ARRAY, BigInteger, Row, Select, Text, cast, func, insert, literal, select, text
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Row, Select, Text, cast, func, insert, literal, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -60,9 +60,8 @@ def seal(session: Session, trail: Trail) -> int:
         return 0
     last = session.execute(select(seals).order_by(seals.c.number.desc()).limit(1)).first()
     floor = last.last_id - LOOK_BACK if last else 0
-    sealed = select(func.unnest(seals.c.ids)).where(seals.c.last_id > floor)
-    rows = _rows(trail).where(events.c.id > floor, events.c.id.not_in(sealed)).order_by(events.c.id).limit(BATCH)
-    found = session.execute(rows).all()
+    rows = _not_sealed(_rows(trail), trail, seals.c.last_id > floor).where(events.c.id > floor)
+    found = session.execute(rows.order_by(events.c.id).limit(BATCH)).all()
     if not found:
         return 0
     ids = [row.id for row in found]
@@ -83,6 +82,17 @@ def _rows(trail: Trail) -> Select[Any]:
     """The rows with their JSON as PostgreSQL writes it: one text for one value."""
     columns = trail.events.c
     return select(columns.id, columns.at, columns.actor, columns.action, columns.subject, cast(columns.data, Text))
+
+
+def _not_sealed(query: Select[Any], trail: Trail, *among: ColumnElement[bool]) -> Select[Any]:
+    """Those of the rows asked for that none of these seals covers.
+
+    A join: `not in` goes through all that is sealed again for each row, where that is, or is thought to be, too much
+    for the server's memory.
+    """
+    sealed = select(func.unnest(trail.seals.c.ids).label("id")).where(*among).subquery()
+    joined = query.select_from(trail.events).outerjoin(sealed, sealed.c.id == trail.events.c.id)
+    return joined.where(sealed.c.id.is_(None))
 
 
 def _digest(row: Row[Any]) -> bytes:
@@ -160,14 +170,8 @@ def _unsealed(session: Session, trail: Trail, last: Row[Any] | None) -> tuple[in
     """How many rows no seal covers, and the first of them that one should."""
     events = trail.events.c
     due = (events.id < (last.last_id if last else 0)) & (events.at < func.clock_timestamp() - OPEN_FOR)
-    sealed = select(func.unnest(trail.seals.c.ids).label("id")).subquery()
-    # a join, as `not in` goes through all that is sealed for each row, once that does not fit into memory
-    found = (
-        select(func.count(), func.min(events.id).filter(due))
-        .select_from(trail.events)
-        .outerjoin(sealed, sealed.c.id == events.id)
-    )
-    count, stray = session.execute(found.where(sealed.c.id.is_(None))).one()
+    found = select(func.count(), func.min(events.id).filter(due))
+    count, stray = session.execute(_not_sealed(found, trail)).one()
     return count, stray
 
 

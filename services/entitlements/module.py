@@ -36,7 +36,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
-    revision="0009",
+    revision="0010",
     controllers=(
         intake.router,
         requests.router,

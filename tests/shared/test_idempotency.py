@@ -1,6 +1,7 @@
 """A POST under an Idempotency-Key: done once, answered alike; the answer stands or falls with the effect."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,18 +15,19 @@ from pydantic import BaseModel
 from sqlalchemy import insert, text
 
 from shared import identity
-from shared.application import Transaction, create_app
+from shared.application import TURNS, Transaction, Transactions, create_app
 from shared.coherence.stamp import WINDOW
 from shared.errors import Problem
 from shared.identity import Signer
 from shared.principal import Principal
 from tests.conftest import Stores
 from tests.services.entitlements.race import wait_for_a_waiter
-from tests.shared.ground import PRIVATE, Ground, calling, effects, idempotency, lay, module_named
+from tests.shared.ground import PRIVATE, Ground, calling, effects, idempotency, lay, module_named, until
 
 pytestmark = pytest.mark.anyio
 ADA, BEN = (Principal(role="quant", name=name, account=uuid4()) for name in ("Ada", "Ben"))
 COUNT = "select count(*) from ground.idempotency"
+POOL = 8  # connections of an API process
 AGE = "update ground.idempotency set created_at = created_at - interval '24 hours'"
 Calling = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -271,3 +273,56 @@ async def test_a_twin_is_told_that_the_first_still_runs(client: httpx.AsyncClien
 
     assert (twin.status_code, twin.json()["code"], twin.headers["retry-after"]) == (409, "still-running", "1")
     assert ground.effects() == ["a"]
+
+
+class Meeting:
+    """Where those stand who hold a connection for their key and are about to take another."""
+
+    def __init__(self) -> None:
+        self.there = 0
+        self.over = threading.Event()
+
+    def join(self) -> None:
+        """Stay until it is over."""
+        self.there += 1
+        assert self.over.wait(20)
+
+
+def meeting_router(meeting: Meeting) -> APIRouter:
+    """An operation of two transactions, the outer of which keeps its answer."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/meet", status_code=200)
+    def meet(wish: Wish, transactions: Transactions, _kept: Transaction) -> None:
+        meeting.join()
+        with transactions() as own:
+            own.execute(insert(effects).values(what=wish.what))
+
+    @router.get("/effects")
+    def read(session: Transaction) -> int:
+        return len(session.execute(text("select 1")).all())
+
+    return router
+
+
+@pytest.mark.parametrize("turns", [TURNS, POOL])
+async def test_as_many_keys_at_once_as_there_are_connections_leave_some_for_their_parts_and_for_others(
+    turns: int, ground: Ground
+) -> None:
+    """Where all of them have a turn, the control, they hold every connection, and nobody gets another."""
+    meeting = Meeting()
+    app = create_app(module_named(controllers=(meeting_router(meeting),), idempotency=idempotency), ground.settings)
+    token = Signer(PRIVATE, issuer="gateway").token(ADA, "ground")
+    async with calling(app, **{identity.HEADER: token}) as client:
+        app.state.turns = asyncio.Semaphore(turns)
+        calls = [asyncio.create_task(act(client, key=f"key {n}", path="/v1/meet")) for n in range(POOL)]
+        assert await asyncio.to_thread(until, lambda: meeting.there == turns)
+        beside = (await client.get("/v1/effects")).status_code
+        meeting.over.set()
+        answers = [answer.status_code for answer in await asyncio.gather(*calls)]
+
+    if turns == TURNS:
+        assert (beside, answers, ground.effects()) == (200, [200] * POOL, ["a"] * POOL)
+    else:
+        assert beside == 503
+        assert 503 in answers

@@ -30,6 +30,7 @@ def verify_audit_events(verdict: Verified) -> Verdict:
     """Goes through the hash chain of a trail: `ok`, or the first event that is not as it was sealed.
 
     Events are sealed within seconds. `head` is the chain's last hash: who notes it elsewhere can tell later whether
-    the whole chain was rewritten.
+    the whole chain was rewritten. More than some hundred thousand events take longer than a request may: the command
+    `tickgate audit verify` goes through any number.
     """
     return verdict

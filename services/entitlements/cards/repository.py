@@ -1,17 +1,17 @@
 """Reads what stands around a request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, case, cast, func
+from sqlalchemy import Text, case, cast, func, union
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
 from services.entitlements.grants.entities import Grant
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
 
-GRANTS, PRECEDENTS = 100, 20
+GRANTS, PRECEDENTS, OWN = 100, 20, 2
 
 
 class CardRepository:
@@ -32,9 +32,19 @@ class CardRepository:
         counted = select(state, func.count()).where(RequestItem.account == account).group_by("state")
         return {row[0]: row[1] for row in self._session.execute(counted)}
 
-    def precedents(self, dataset: str, frequencies: Iterable[str], *, without: UUID) -> Sequence[RequestItem]:
-        """The newest items of these frequencies that Ops decided, but for one request's."""
-        decided = (RequestItem.outcome_by == "ops", col(RequestItem.status).in_(("approved", "refused")))
-        same = (RequestItem.dataset == dataset, col(RequestItem.frequency).in_(set(frequencies)))
-        query = select(RequestItem).where(*decided, *same, RequestItem.request_id != without)
-        return self._session.scalars(query.order_by(col(RequestItem.decided_at).desc()).limit(PRECEDENTS)).all()
+    def precedents(
+        self, dataset: str, frequencies: Collection[str], *, of: UUID, without: UUID
+    ) -> Sequence[RequestItem]:
+        """The newest items that Ops decided, of each frequency as many, but for one request's; newest first.
+
+        An account's own newest are among them, however much was decided since.
+        """
+        most = PRECEDENTS // len(frequencies)
+        parts = []
+        for frequency in frequencies:
+            decided = select(RequestItem.id).where(RequestItem.dataset == dataset, RequestItem.frequency == frequency)
+            decided = decided.where(RequestItem.outcome_by == "ops", RequestItem.request_id != without)
+            newest = decided.order_by(col(RequestItem.decided_at).desc())
+            parts += [newest.where(RequestItem.account == of).limit(OWN), newest.limit(most - OWN)]
+        query = select(RequestItem).where(col(RequestItem.id).in_(union(*parts)))
+        return self._session.scalars(query.order_by(col(RequestItem.decided_at).desc())).all()

@@ -42,7 +42,9 @@ class Card(Output):
     grants: list[OpsGrantOut] = Field(description="What the requester was given, whatever its status; the newest 100.")
     reads: list[Reads] = Field(description="What it read of what it holds; a read shows some seconds later.")
     outcomes: dict[ItemStatus, int] = Field(description="What became of all that the requester ever asked for.")
-    precedents: list[Precedent] = Field(description="Of the frequencies asked for, newest first; at most 20.")
+    precedents: list[Precedent] = Field(
+        description="Newest first, at most 20: as many of each frequency asked for, the requester's own among them."
+    )
 
 
 class OpsRequestCard(OpsRequestOut):

@@ -49,7 +49,7 @@ class CardService:
 
     def _precedents(self, request: OpsRequestOut, caller: Principal) -> list[Precedent]:
         frequencies = [item.frequency for item in request.items]
-        items = self._cards.precedents(request.dataset, frequencies, without=request.id)
+        items = self._cards.precedents(request.dataset, frequencies, of=request.account, without=request.id)
         names = {id_: account.name for id_, account in self._accounts.find_all(item.account for item in items).items()}
         return [
             Precedent.model_validate(

@@ -1,12 +1,12 @@
 """Reads and writes grants' rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import eq, gt, lt
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func
+from sqlalchemy import ColumnElement, and_, case, func, literal, null
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
@@ -22,6 +22,7 @@ from services.entitlements.grants.policy import end_of, grace_of, longest
 from services.entitlements.grants.schemas import GrantsQuery
 from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
 from shared.coherence.stamp import Stamp, name_of
+from shared.database import UtcDateTime
 
 NAMED = ("revoked", "account-closed", "relinquished")
 Comparison = Callable[[Any, Any], Any]
@@ -75,16 +76,11 @@ class GrantRepository:
         """The account's unclosed grants, held until the transaction ends."""
         return self._session.scalars(self._held(Grant.account == account).with_for_update()).all()
 
-    def lock_retired(self, dataset: str, frequency: str, at: datetime, limit: int) -> Sequence[Grant]:
-        """Unclosed grants on a frequency that do not end at its retirement yet, held likewise; those that are free."""
-        moved = col(Grant.retires_at).is_distinct_from(at)
-        query = self._held(Grant.dataset == dataset, Grant.frequency == frequency, moved).limit(limit)
-        return self._session.scalars(query.with_for_update(skip_locked=True)).all()
-
-    def lock_unretired(self, dataset: str, retired: Iterable[str], limit: int) -> Sequence[Grant]:
-        """Unclosed grants on a dataset that a retirement is to end, but of none of these frequencies; held likewise."""
-        undone = (col(Grant.retires_at).is_not(None), col(Grant.frequency).not_in(set(retired)))
-        query = self._held(Grant.dataset == dataset, *undone).limit(limit)
+    def lock_not_retiring_as(self, dataset: str, retired: Mapping[str, datetime], limit: int) -> Sequence[Grant]:
+        """Unclosed grants on a dataset whose retirement is not the one that is given here, held if they are free."""
+        days = {frequency: literal(at, UtcDateTime()) for frequency, at in retired.items()}
+        own = case(days, value=col(Grant.frequency), else_=null()) if days else null()
+        query = self._held(Grant.dataset == dataset, col(Grant.retires_at).is_distinct_from(own)).limit(limit)
         return self._session.scalars(query.with_for_update(skip_locked=True)).all()
 
     def _held(self, *which: ColumnElement[bool] | bool) -> SelectOfScalar[Grant]:

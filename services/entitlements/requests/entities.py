@@ -50,6 +50,13 @@ class RequestItem(Base, table=True):
         ),
         Index("ix_request_items_cell", "account", "dataset", "frequency", "id"),
         Index("ix_request_items_due", "lapse_at", postgresql_where=text("status in ('pending', 'needs-info')")),
+        Index(
+            "ix_request_items_precedents",
+            "dataset",
+            "frequency",
+            "decided_at",
+            postgresql_where=text("outcome_by = 'ops'"),
+        ),
         CheckConstraint(f"status in {UNDECIDED + FINAL}", name="status"),
         CheckConstraint(f"(status in {UNDECIDED}) = (decided_at is null)", name="decided"),
         CheckConstraint("(status = 'approved') = (grant_id is not null)", name="grant"),

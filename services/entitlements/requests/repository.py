@@ -42,8 +42,7 @@ class RequestRepository:
     def items(self, requests: Iterable[UUID]) -> Sequence[RequestItem]:
         """The items of these requests, shortest frequency first."""
         query = select(RequestItem).where(col(RequestItem.request_id).in_(set(requests)))
-        found = self._session.scalars(query.execution_options(populate_existing=True)).all()
-        return sorted(found, key=lambda item: SHORTEST_FIRST.index(item.frequency))
+        return _shortest_first(self._session.scalars(query.execution_options(populate_existing=True)))
 
     def lock_items(self, request: UUID) -> Sequence[RequestItem]:
         """The request's items, held until the transaction ends; always in the same order."""
@@ -64,12 +63,19 @@ class RequestRepository:
         query = select(RequestItem).where(_is_undecided(), RequestItem.account == account).order_by(col(RequestItem.id))
         return self._session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
 
-    def lock_retired(self, dataset: str, frequency: str, now: datetime, limit: int) -> Sequence[RequestItem]:
-        """Undecided items for a frequency that have not lapsed, held likewise; those that are free."""
-        cell = (RequestItem.dataset == dataset, RequestItem.frequency == frequency)
-        query = select(RequestItem).where(_is_undecided(), *cell, col(RequestItem.lapse_at) > now)
-        held = query.order_by(col(RequestItem.id)).limit(limit).with_for_update(skip_locked=True)
-        return self._session.scalars(held.execution_options(populate_existing=True)).all()
+    def lock_retired(
+        self, dataset: str, frequencies: Iterable[str], now: datetime, limit: int
+    ) -> Sequence[RequestItem]:
+        """Undecided items for these frequencies that have not lapsed, shortest first, held if they are free.
+
+        So many, with the others of the last one's request.
+        """
+        cells = (RequestItem.dataset == dataset, col(RequestItem.frequency).in_(set(frequencies)))
+        open_ = (*cells, _is_undecided(), col(RequestItem.lapse_at) > now)
+        first = select(RequestItem.request_id).where(*open_).order_by(col(RequestItem.request_id)).limit(limit)
+        query = select(RequestItem).where(*open_, col(RequestItem.request_id).in_(first))
+        held = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+        return _shortest_first(self._session.scalars(held))
 
     def latest(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> Sequence[RequestItem]:
         """The newest item of each of these cells."""
@@ -136,6 +142,10 @@ class RequestRepository:
         conditions += [_is(query.status, now)] if query.status else []
         page = select(AccessRequest).where(*conditions).order_by(col(AccessRequest.id)).limit(limit)
         return self._session.scalars(page).all()
+
+
+def _shortest_first(items: Iterable[RequestItem]) -> Sequence[RequestItem]:
+    return sorted(items, key=lambda item: SHORTEST_FIRST.index(item.frequency))
 
 
 def _is_undecided() -> ColumnElement[bool]:

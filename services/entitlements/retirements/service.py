@@ -4,6 +4,7 @@ What somebody holds just now is left for the next time: a decision or a revocati
 for all that a retirement is about.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -39,22 +40,19 @@ class RetirementService:
     def follow(self, dataset: Retiring, limit: int = BATCH) -> int:
         """Bring a dataset's items and grants in line with its retirements, also with those that were undone.
 
-        At most so many rows of a kind and frequency, none of which the next time finds again; how many it was.
+        So many rows at most, but whole requests, and none that the next time finds again; how many it was.
         """
         now = self._clock.now(self._session)
-        retired, found = sorted(dataset.retired.items()), 0
-        for frequency in [frequency for frequency, at in retired if at <= now]:
-            for item in self._requests.lock_retired(dataset.symbol, frequency, now, limit):
-                self._refuse(item, now)
-                found += 1
-        for frequency, at in retired:  # after all items: in the order in which deciding holds them
-            for grant in self._grants.lock_retired(dataset.symbol, frequency, at, limit):
-                self._end(grant, at, now)
-                found += 1
-        for grant in self._grants.lock_unretired(dataset.symbol, dataset.retired, limit):
-            self._go_on(grant, now)
-            found += 1
-        return found
+        due = [frequency for frequency, at in dataset.retired.items() if at <= now]
+        items = self._requests.lock_retired(dataset.symbol, due, now, limit)
+        for request in dict.fromkeys(item.request_id for item in items):
+            self._refuse([item for item in items if item.request_id == request], now)
+        # after all items: in the order in which deciding holds them
+        grants = self._grants.lock_not_retiring_as(dataset.symbol, dataset.retired, max(limit - len(items), 0))
+        for grant in grants:
+            at = dataset.retired.get(grant.frequency)
+            self._go_on(grant, now) if at is None else self._end(grant, at, now)
+        return len(items) + len(grants)
 
     def _go_on(self, grant: Grant, now: datetime) -> None:
         """Have the grant end as if nothing had been retired, unless it is over."""
@@ -76,13 +74,15 @@ class RetirementService:
         audit.record(self._session, audit_events, actor=SELF, action="grant.retired", subject=grant.id, data=cell)
         announce(self._session, "dataset.retired", to=grant.account, data={**cell, "grant": str(grant.id)})
 
-    def _refuse(self, item: RequestItem, now: datetime) -> None:
-        self._requests.decide(item.id, status="refused", outcome_by="rule", decided_at=now, **REASON)
-        outcome = {"frequency": item.frequency, "outcome": "refused", "reason_code": REASON["reason_code"]}
-        data = {"dataset": item.dataset, "items": [outcome]}
+    def _refuse(self, items: Sequence[RequestItem], now: datetime) -> None:
+        """One record and one message for the items of a request."""
+        for item in items:
+            self._requests.decide(item.id, status="refused", outcome_by="rule", decided_at=now, **REASON)
+        first, outcomes = items[0], [outcome_of(item.frequency, "refused", None, **REASON) for item in items]
+        recorded = [{name: outcome[name] for name in ("frequency", "outcome", "reason_code")} for outcome in outcomes]
+        data = {"dataset": first.dataset, "items": recorded}
         audit.record(
-            self._session, audit_events, actor=SELF, action="access.decided", subject=item.request_id, data=data
+            self._session, audit_events, actor=SELF, action="access.decided", subject=first.request_id, data=data
         )
-        decided = outcome_of(item.frequency, "refused", None, **REASON)
-        told = {"request": str(item.request_id), "dataset": item.dataset, "decisions": [decided]}
-        announce(self._session, "access.decided", to=item.account, data=told)
+        told = {"request": str(first.request_id), "dataset": first.dataset, "decisions": outcomes}
+        announce(self._session, "access.decided", to=first.account, data=told)

@@ -29,6 +29,25 @@ def test_the_card_tells_who_asks_what_was_decided_before_and_how_long_is_left(de
     )
 
 
+def test_what_is_much_asked_for_hides_neither_another_frequency_nor_the_requesters_own(
+    desk: Desk, clock: SetClock
+) -> None:
+    own = desk.refuse(desk.ask("1d").id)
+    rare = desk.refuse(desk.ask("1h", by=OTHER).id)
+    for _ in range(21):
+        desk.refuse(desk.ask("1d", by=person()).id)
+    clock.at += 2 * DAY
+    for frequencies, shown in ((("1h", "1d"), 1 + 8 + 1), (("1d",), 18 + 1)):
+        card = CardService(desk.session, clock).find(desk.ask(*frequencies).id, OPS)
+        assert isinstance(card, OpsRequestCard)
+        found = card.card.precedents
+        assert len(found) == shown
+        assert own.id in {precedent.request for precedent in found}
+        assert ("1h" in frequencies) == (rare.id in {precedent.request for precedent in found})
+        assert [p.decided_at for p in found] == sorted((p.decided_at for p in found), reverse=True)
+        desk.withdraw(card.id)
+
+
 def test_what_is_decided_has_no_time_left_and_a_quant_sees_no_card(desk: Desk, clock: SetClock) -> None:
     asked = desk.ask("1d")
     cards = CardService(desk.session, clock)

@@ -47,6 +47,20 @@ def test_what_is_retired_at_once_refuses_what_is_pending_and_ends_what_runs(desk
     assert len(desk.told("access.decided")) == len(desk.told("dataset.retired")) == 1
 
 
+def test_a_request_is_told_of_once_whatever_of_it_is_retired_and_wherever_a_batch_ends(desk: Desk) -> None:
+    requests = [desk.ask("1h", "1d", "1mo", by=person()) for _ in range(2)]
+    retiring = Retiring(symbol="BTC", retired={"1h": T0, "1d": T0, "1mo": T0 + DAY})
+    assert [desk.retirements.follow(retiring, limit=3) for _ in range(2)] == [4, 0]
+    told = {message["data"]["request"]: message["data"]["decisions"] for message in desk.told("access.decided")}
+    assert len(desk.told("access.decided")) == len(desk.audited("access.decided")) == 2
+    for request in requests:
+        outcomes = told[str(request.id)]
+        assert [(o["frequency"], o["outcome"], o["grant"]) for o in outcomes] == [
+            ("1h", "refused", None),
+            ("1d", "refused", None),
+        ]
+
+
 def test_what_is_pending_stays_so_until_the_day(desk: Desk) -> None:
     request = desk.ask("1d")
     follow(desk, f1d=T0 + DAY)
@@ -87,8 +101,8 @@ def test_many_are_followed_a_few_at_a_time_each_once(desk: Desk, clock: SetClock
         desk.give("1d", to=who)
         desk.ask("1h", by=who)
     retiring = Retiring(symbol="BTC", retired={"1d": T0 + DAY, "1h": T0})
-    found = [desk.retirements.follow(retiring, limit=2) for _ in range(4)]
-    assert found == [4, 4, 2, 0]
+    found = [desk.retirements.follow(retiring, limit=2) for _ in range(6)]
+    assert found == [2, 2, 2, 2, 2, 0]
     assert {desk.may(who=who).until for who in people} == {T0 + DAY}
     assert {cell.state for who in people for cell in desk.cells(who=who) if cell.frequency == "1h"} == {"refused"}
     assert (len(desk.told("dataset.retired")), len(desk.told("access.decided"))) == (5, 5)
