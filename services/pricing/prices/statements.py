@@ -164,15 +164,11 @@ def reading(frequency: str, text: Text, *, past: bool) -> str:
     bars = (MONTHS if monthly else BARS).format(known=known)
     return f"""
         with bars as ({bars}),
-        numbered as (select *, row_number() over (order by timestamp) as number from bars),
         page as (
-            select coalesce(string_agg({row} order by timestamp) filter (where number <= :limit), '') as body,
-                max(timestamp) filter (where number <= :limit) as last,
-                count(*) > :limit as more,
-                least(count(*), :limit) as rows
-            from numbered
+            select coalesce(string_agg({row} order by timestamp), '') as body, max(timestamp) as last, count(*) as rows
+            from (select * from bars order by timestamp limit :limit) as shown
         )
-        select page.*, source, coalesce(version, 0) as version, coalesce(first_version, 0) as first_version,
-            updated_at, clock_timestamp() as now
+        select page.*, (select count(*) from bars) > :limit as more, clock_timestamp() as now,
+            source, coalesce(version, 0) as version, coalesce(first_version, 0) as first_version, updated_at
         from page left join pricing.series on {SERIES}
     """  # noqa: S608
