@@ -33,7 +33,8 @@ class Intake:
         kept = FeedRepository(self._session, asked.feed.dataset, asked.frequency)
         suspected = kept.suspects(start=asked.start, end=asked.end)
         known = self._prices.known(asked.feed.dataset, asked.frequency, self._source, start=asked.start, end=asked.end)
-        judged = policy.judge(history.samples, known, suspected)
+        before = {at: suspect for at, suspect in suspected.items() if policy.is_another_look(suspect, asked.seen_at)}
+        judged = policy.judge(history.samples, known, before)
         fresh = kept.quarantine(history.rejected, source=self._source, seen_at=asked.seen_at)
         kept.suspect(judged.suspects, seen_at=asked.seen_at)
         kept.clear([sample.timestamp for sample in judged.trusted if sample.timestamp in suspected])

@@ -19,6 +19,7 @@ SNAPSHOT = time(20, tzinfo=UTC)
 DAY = timedelta(days=1)
 FIRST_DAY = date(2009, 1, 3)  # no coin is older
 JUMP = 10
+APART = timedelta(minutes=5)
 EXACT = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +68,11 @@ def is_jump(one: Decimal, other: Decimal) -> bool:
     if one.adjusted() == other.adjusted():  # as many digits before the point: never ten times
         return False
     return one >= JUMP * other or other >= JUMP * one
+
+
+def is_another_look(suspect: Suspect, seen_at: datetime) -> bool:
+    """Whether a look is not of the same moment as the one before: a glitch lasts for a while, and is cached."""
+    return seen_at >= suspect.seen_at + APART
 
 
 def judge(samples: Sequence[Sample], known: Known, suspected: Mapping[datetime, Suspect]) -> Judged:
