@@ -362,6 +362,11 @@ ASKING = (
         {"limit": 50},
     ),
 )
+VERSION_GONE = Refusal(
+    410,
+    "version-gone",
+    "The series was replaced after the page before, so its older version cannot be told; start without the cursor.",
+)
 NOT_ACCEPTABLE = Refusal(
     406,
     "not-acceptable",
@@ -399,12 +404,7 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             "which this format cannot hold; take csv.",
         ),
         Refusal(410, "retired", "The frequency was retired; `retired_at` says when.", RETIRED),
-        Refusal(
-            410,
-            "version-gone",
-            "The series was replaced after the page before, so its older version cannot be told; "
-            "start without the cursor.",
-        ),
+        VERSION_GONE,
         Refusal(
             422,
             "frequency-not-offered",
@@ -420,7 +420,7 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
             at=("query", "/end"),
         ),
     ),
-    "listMarketCaps": (ANY_DENIED, DATASET, NOT_ACCEPTABLE),
+    "listMarketCaps": (ANY_DENIED, DATASET, NOT_ACCEPTABLE, VERSION_GONE),
     "createAccessRequest": ASKING,
     "previewAccessRequest": ASKING,
     "getAccessRequest": (REQUEST,),

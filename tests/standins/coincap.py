@@ -99,11 +99,12 @@ class StandinCoinCap:
         self._caps[slug] = {**asset, "maxSupply": None, "marketCapUsd": cap, "priceUsd": price, "tokens": {}}
 
     def give_market_cap_history(
-        self, slug: str, caps: Iterable[tuple[datetime, str]], *, spelling: str = "marketCapUsd"
+        self, slug: str, caps: Iterable[tuple[datetime, str | None]], *, spelling: str = "marketCapUsd"
     ) -> None:
         """Serve these market capitalisations under one of the three spellings."""
         self._cap_histories[slug] = [
-            {spelling: cap, "time": milliseconds(at), "date": _date(at)} for at, cap in sorted(caps)
+            {spelling: cap, "time": milliseconds(at), "date": _date(at)}
+            for at, cap in sorted(caps, key=lambda told: told[0])
         ]
 
     def fail_next(self, kind: str, times: int = 1, *, path: str | None = None, **options: Any) -> None:
@@ -127,13 +128,16 @@ class StandinCoinCap:
         """The status and the document for a call that carries the key."""
         match path.strip("/").split("/"):
             case ["assets"]:
-                return 200, [self._caps[slug] for slug in asked.get("ids", "").split(",") if slug in self._caps]
+                assets = [self._caps[slug] for slug in asked.get("ids", "").split(",") if slug in self._caps]
+                return 200, _wrong(assets, fault, "marketCapUsd")
             case ["assets", slug] if slug in self._caps:
                 return 200, self._caps[slug]
             case ["assets", slug, "history"] if any(slug == known for known, _ in self._histories):
                 return self._history(slug, asked, fault)
             case ["assets", slug, "marketcap-history"] if slug in self._cap_histories:
-                return self._window(self._cap_histories[slug], asked, span=LARGEST, ends=milliseconds(self.now()))
+                ends = milliseconds(self.now())
+                status, page = self._window(self._cap_histories[slug], asked, span=LARGEST, ends=ends)
+                return status, _wrong(page, fault, "marketCapUsd") if status == 200 else page
             case ["assets", slug, _] | ["assets", slug]:
                 return (200, []) if self.unknown == "empty" else (404, f"{slug} not found")
         return 404, "Not Found"
@@ -145,9 +149,7 @@ class StandinCoinCap:
         ends = now // DAY * DAY - 1 if interval == "d1" else now
         rows = self._histories.get((slug, interval), [])
         status, page = self._window(rows, asked, span=LIMITS.get(interval, LARGEST), ends=ends)
-        if status == 200 and page and fault and fault.kind not in ANSWERS:
-            page = mutate(fault.kind, page, **fault.options)
-        return status, page
+        return status, _wrong(page, fault, "priceUsd") if status == 200 else page
 
     def _window(self, rows: list[Row], asked: dict[str, str], *, span: int, ends: int) -> tuple[int, Any]:
         """The rows from start to end, both included, and none after `ends`."""
@@ -212,6 +214,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class says so
         """Quiet."""
+
+
+def _wrong(page: list[Row], fault: Fault | None, key: str) -> list[Row]:
+    """The page with its fault, if it is to have one."""
+    return (
+        page
+        if not page or fault is None or fault.kind in ANSWERS
+        else mutate(fault.kind, page, key=key, **fault.options)
+    )
 
 
 def _utc(text: str) -> datetime:

@@ -105,40 +105,46 @@ def _set(**values: Any) -> Callable[[Row], list[Any]]:
 
 def _exponent(row: Row) -> list[Row]:
     """Shift the point three places: the same value, written with an exponent."""
-    whole, _, rest = str(row["priceUsd"]).partition(".")
-    return [{**row, "priceUsd": f"{whole}{rest}E-{len(rest)}"}]
+    whole, _, rest = str(row["value"]).partition(".")
+    return [{**row, "value": f"{whole}{rest}E-{len(rest)}"}]
 
 
 MUTATIONS: dict[str, Callable[[Row], list[Any]]] = {
-    "nan": _set(priceUsd=float("nan")),
-    "nan-text": _set(priceUsd="NaN"),
-    "infinity": _set(priceUsd=float("inf")),
-    "negative": lambda row: [{**row, "priceUsd": f"-{row['priceUsd']}"}],
-    "zero": _set(priceUsd="0.0000000000000000"),
-    "null": _set(priceUsd=None),
-    "40-digits": _set(priceUsd="1234567890123456789012.345678901234567890"),
-    "41-digits": _set(priceUsd="1234567890123456789012.3456789012345678901"),
+    "nan": _set(value=float("nan")),
+    "nan-text": _set(value="NaN"),
+    "infinity": _set(value=float("inf")),
+    "negative": lambda row: [{**row, "value": f"-{row['value']}"}],
+    "zero": _set(value="0.0000000000000000"),
+    "null": _set(value=None),
+    "no-value": lambda row: [{key: value for key, value in row.items() if key != "value"}],
+    "40-digits": _set(value="1234567890123456789012.345678901234567890"),
+    "41-digits": _set(value="1234567890123456789012.3456789012345678901"),
     "exponent": _exponent,
-    "huge-exponent": _set(priceUsd="1E999"),
-    "tiny-exponent": _set(priceUsd="1E-61"),
+    "huge-exponent": _set(value="1E999"),
+    "tiny-exponent": _set(value="1E-61"),
     "seconds": lambda row: [{**row, "time": row["time"] // 1000}],
     "text-time": lambda row: [{**row, "time": str(row["time"])}],
     "off-grid": lambda row: [{**row, "time": row["time"] + 1}],
     "outside": lambda row: [{**row, "time": row["time"] - 86_400_000}],
     "far-future": lambda row: [{**row, "time": row["time"] + 100 * 365 * 86_400_000}],
     "duplicate": lambda row: [row, dict(row)],
-    "conflict": lambda row: [row, {**row, "priceUsd": "1.5"}],
+    "conflict": lambda row: [row, {**row, "value": "1.5"}],
     "extra-keys": _set(vwap="1.0", nested={"a": [1, 2.5, None]}),
     "not-an-object": lambda _: ["drift"],
     "bad-supply": _set(circulatingSupply="many"),
     "negative-supply": _set(circulatingSupply="-1"),
     "no-supply": lambda row: [{key: value for key, value in row.items() if key != "circulatingSupply"}],
 }
-"""Faults of one row of a page, by name; `unsorted` is the one fault of a whole page."""
+"""Faults of one row of a page, by name, `value` being what it tells; `unsorted` is the one fault of a whole page."""
 
 
-def mutate(kind: str, rows: list[Row], *, at: int = 0) -> list[Row]:
-    """The page with its row `at` gone wrong."""
+def mutate(kind: str, rows: list[Row], *, key: str, at: int = 0) -> list[Row]:
+    """The page with its row `at` gone wrong, whose value stands under `key`."""
     if kind == "unsorted":
         return rows[::-1]
-    return rows[:at] + MUTATIONS[kind](rows[at]) + rows[at + 1 :]
+    row = {"value" if name == key else name: value for name, value in rows[at].items()}
+    return rows[:at] + [_named(wrong, key) for wrong in MUTATIONS[kind](row)] + rows[at + 1 :]
+
+
+def _named(row: Any, key: str) -> Any:
+    return {key if name == "value" else name: value for name, value in row.items()} if isinstance(row, dict) else row

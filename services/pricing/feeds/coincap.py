@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 from services.pricing.feeds import wire
 from services.pricing.feeds.budget import cost
 from services.pricing.feeds.connection import Connection, Gate, Open
-from services.pricing.feeds.entities import History, MarketCap
-from services.pricing.feeds.errors import UnexpectedAnswer, UnknownAsset
+from services.pricing.feeds.entities import Caps, History
+from services.pricing.feeds.errors import UnknownAsset
 from services.pricing.feeds.source import period, require_window
 
 SLUGS_A_CALL = 100
@@ -88,26 +88,27 @@ class CoinCap:
         answer = self._connection.get(f"/assets/{quote(slug, safe='')}/history", asked, expected=expected)
         return wire.history(answer, page)
 
-    def market_caps(self, slugs: Sequence[str]) -> list[MarketCap]:
+    def market_caps(self, slugs: Sequence[str]) -> Caps:
         """One snapshot, `observed_at` being when the answer came; null and unknown ones are left out."""
-        found: list[MarketCap] = []
+        found: list[Caps] = []
         for first in range(0, len(slugs), SLUGS_A_CALL):
             wanted = slugs[first : first + SLUGS_A_CALL]
             with contextlib.suppress(UnknownAsset):
                 expected = cost(ASSET_BYTES * len(wanted))
-                items = _array(self._connection.get("/assets", {"ids": ",".join(wanted)}, expected=expected))
-                found += wire.market_caps(items, wanted=wanted, observed_at=self._now())
-        return found
+                answer = self._connection.get("/assets", {"ids": ",".join(wanted)}, expected=expected)
+                found.append(wire.market_caps(answer, wanted=wanted, observed_at=self._now()))
+        caps = [cap for told in found for cap in told.caps]
+        return Caps(caps, [item for told in found for item in told.rejected], any(told.sound for told in found))
 
-    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
+    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
         """CoinCap's own market capitalisations in [start, end), at whatever moments it keeps."""
         if start >= end:
-            return []
+            return Caps([], [])
         page = self._page(wire.MILLISECOND, start=start, end=end)
         expected = cost(POINT_BYTES * (1 + (end - start) // period("1d")))
         path = f"/assets/{quote(slug, safe='')}/marketcap-history"
         answer = self._connection.get(path, _window(page), expected=expected)
-        return wire.market_cap_history(slug, _array(answer), page)
+        return wire.market_cap_history(slug, answer, page)
 
     def _page(self, grid: timedelta, *, start: datetime, end: datetime) -> wire.Page:
         return wire.Page(
@@ -127,10 +128,3 @@ def _interval(frequency: str) -> Interval:
 def _window(page: wire.Page) -> dict[str, str]:
     """CoinCap counts `end` in, we do not."""
     return {"start": str(page.start), "end": str(page.end - 1)}
-
-
-def _array(answer: Any) -> list[Any]:
-    data = wire.data_of(answer)
-    if not isinstance(data, list):
-        raise UnexpectedAnswer("data is not an array")
-    return data

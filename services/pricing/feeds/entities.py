@@ -23,10 +23,11 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Rejected:
-    """One item that may not become a price: its JSON, cut at 2,000 characters, and why."""
+    """One item that may not be used: its JSON, cut at 2,000 characters, why, and whose it is, if it says so."""
 
     raw: str
     reason: str
+    slug: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,28 @@ class MarketCap:
     slug: str
     market_cap: Decimal
     observed_at: datetime
+
+
+@dataclass(frozen=True)
+class Caps:
+    """One answer's market capitalisations beside what was rejected; one that is said not to be known is neither.
+
+    `sound` tells whether anything in the answer could be read, be it only that something is not known.
+    """
+
+    caps: list[MarketCap]
+    rejected: list[Rejected]
+    sound: bool = True
+
+    @property
+    def drifted(self) -> bool:
+        """Whether something is wrong and nothing right."""
+        return bool(self.rejected) and not self.sound
+
+    def of(self, slug: str) -> "Caps":
+        """One asset's share of it; what does not say whose it is may be anybody's."""
+        own = [item for item in self.rejected if item.slug in (slug, None)]
+        return Caps([cap for cap in self.caps if cap.slug == slug], own, self.sound)
 
 
 class Position(Base, table=True):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 
-from services.pricing.feeds.entities import History, MarketCap, Sample
+from services.pricing.feeds.entities import Caps, History, MarketCap, Sample
 from services.pricing.feeds.source import period, require_window
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,15 +59,15 @@ class SampleSource:
             [],
         )
 
-    def market_caps(self, slugs: Sequence[str]) -> list[MarketCap]:
+    def market_caps(self, slugs: Sequence[str]) -> Caps:
         """The price of the running hour times the supply, for every slug."""
         now = self._now().astimezone(UTC)
-        return [_market_cap(slug, now) for slug in dict.fromkeys(slugs)]
+        return Caps([_market_cap(slug, now) for slug in dict.fromkeys(slugs)], [])
 
-    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
+    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
         """One market capitalisation a day, of 20:00 UTC, until now."""
         moments = (day + SNAPSHOT for day in _grid(DAY, start=start - SNAPSHOT, end=end - SNAPSHOT))
-        return [_market_cap(slug, at) for at in moments if at <= self._now()]
+        return Caps([_market_cap(slug, at) for at in moments if at <= self._now()], [])
 
 
 def _grid(step: timedelta, *, start: datetime, end: datetime) -> Iterator[datetime]:

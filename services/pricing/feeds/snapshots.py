@@ -8,8 +8,8 @@ from typing import Protocol
 
 from services.pricing.feeds import policy
 from services.pricing.feeds.budget import Purpose
-from services.pricing.feeds.entities import MarketCap, Position
-from services.pricing.feeds.errors import SourceError
+from services.pricing.feeds.entities import Caps, MarketCap, Position, Rejected
+from services.pricing.feeds.errors import AnswerDrifted, SourceError
 from services.pricing.feeds.repository import FeedRepository
 from services.pricing.feeds.schemas import Feed, Tally
 from services.pricing.feeds.service import Spending, free, silent
@@ -22,7 +22,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.jobs import Outcome, Progress
 
-COUNTS = ("written", "held", "missing", "earlier")
+COUNTS = ("written", "held", "missing", "earlier", "rejected")
 CAP = "cap"
 Found = Mapping[str, MarketCap]
 
@@ -30,8 +30,8 @@ Found = Mapping[str, MarketCap]
 class Ask(Protocol):
     """A question for one asset's market capitalisations in [start, end)."""
 
-    def __call__(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
-        """They, in any order; raises SourceError."""
+    def __call__(self, feed: Feed, tally: Tally, *, start: datetime, end: datetime) -> list[MarketCap]:
+        """They, in any order, what is wrong being in quarantine; raises SourceError."""
         ...
 
 
@@ -113,30 +113,38 @@ class Snapshots:
 
     def _observed(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
         try:
-            caps = self._source.market_caps([feed.slug for feed in feeds])
+            told = self._source.market_caps([feed.slug for feed in feeds])
         except SourceError as error:
             tally.notes.append(str(error))
             return {}
-        return {cap.slug: cap for cap in caps if cap.observed_at.date() == slot.date()}
+
+        def ask(feed: Feed, tally: Tally, **_: datetime) -> list[MarketCap]:
+            return self._usable(feed, told.of(feed.slug), tally)
+
+        return self._one_by_one(feeds, slot, tally, ask)
 
     def _remembered(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
-        return self._asked_one_by_one(feeds, slot, tally, self._source.market_cap_history)
+        return self._one_by_one(feeds, slot, tally, self._history)
+
+    def _history(self, feed: Feed, tally: Tally, *, start: datetime, end: datetime) -> list[MarketCap]:
+        return self._usable(feed, self._source.market_cap_history(feed.slug, start=start, end=end), tally)
 
     def _derived(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
         """From the day's hours, those left out that are absurd beside the others."""
 
-        def ask(slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
-            samples = self._source.history(slug, "1h", start=start, end=end).samples
-            return policy.derived(policy.judge(samples, NOTHING_KNOWN, {}).trusted, slug)
+        def ask(feed: Feed, tally: Tally, *, start: datetime, end: datetime) -> list[MarketCap]:
+            hours = self._source.history(feed.slug, "1h", start=start, end=end)
+            self._quarantine(feed, "1h", hours.rejected, tally)
+            return policy.derived(policy.judge(hours.samples, NOTHING_KNOWN, {}).trusted, feed.slug)
 
-        return self._asked_one_by_one(feeds, slot, tally, ask)
+        return self._one_by_one(feeds, slot, tally, ask)
 
-    def _asked_one_by_one(self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask) -> Found:
+    def _one_by_one(self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask) -> Found:
         start, end = policy.day_of(slot.date())
         found = {}
         for feed in feeds:
             try:
-                cap = policy.nearest(ask(feed.slug, start=start, end=end), slot)
+                cap = policy.nearest(ask(feed, tally, start=start, end=end), slot)
             except SourceError as error:
                 tally.notes.append(f"{feed.dataset}: {error}")
                 if error.ends_run:
@@ -149,7 +157,7 @@ class Snapshots:
     def _fill(self, feeds: Sequence[Feed], tally: Tally) -> None:
         """The days before today that were never asked for, newest first."""
         for feed in feeds:
-            position = self._position(feed)
+            position, began = self._position(feed), self._now()
             try:
                 with self._spending(Purpose.BACKFILL):
                     self._fill_one(feed, position, tally)
@@ -157,7 +165,7 @@ class Snapshots:
                 tally.notes.append(f"{feed.dataset}, earlier days: {error}")
                 if error.ends_run:
                     return
-                self._keep(feed, position, failed_at=self._now())
+                self._keep(feed, position, failed_at=began)
 
     def _fill_one(self, feed: Feed, position: Position, tally: Tally) -> None:
         """A source that has nothing for a window has nothing before it; one that refused is asked again tomorrow."""
@@ -165,13 +173,32 @@ class Snapshots:
         floor = now - self._source.depth("1d")
         if position.failed_at is not None and position.failed_at.date() == now.date():
             return
+        position.failed_at = None
         while position.asked_from > floor:
             since = max(floor, position.asked_from - self._source.span("1d"))
-            caps = self._source.market_cap_history(feed.slug, start=since, end=position.asked_from)
+            caps = self._history(feed, tally, start=since, end=position.asked_from)
             days = {day: _day_cap(cap) for day, cap in policy.by_day(caps).items()}
             position.asked_from = since if caps else policy.EPOCH
             tally.counts["earlier"] += self._record(feed, days, self._called(VENDOR_HISTORY), position)
             self._progress(f"{feed.dataset}, back to {since:%Y-%m-%d}")
+
+    def _usable(self, feed: Feed, told: Caps, tally: Tally) -> list[MarketCap]:
+        """What an answer gives, once what is wrong in it is in quarantine; raises AnswerDrifted when all of it is."""
+        position, began = self._position(feed), self._now()
+        self._quarantine(feed, CAP, told.rejected, tally)
+        if told.drifted or position.failed_at is not None:
+            self._keep(feed, position, failed_at=began if told.drifted else None)
+        if told.drifted:
+            raise AnswerDrifted(told.rejected[0].reason)
+        return told.caps
+
+    def _quarantine(self, feed: Feed, frequency: str, rejected: Sequence[Rejected], tally: Tally) -> None:
+        tally.counts["rejected"] += len(rejected)
+        if not rejected:
+            return
+        with self._database.transaction() as session:
+            kept = FeedRepository(session, feed.dataset, frequency)
+            kept.quarantine(rejected, source=self._source.name, seen_at=self._clock.now(session))
 
     def _position(self, feed: Feed) -> Position:
         with self._database.transaction() as session:
@@ -192,7 +219,7 @@ class Snapshots:
                 FeedRepository(session, feed.dataset, CAP).keep(position)
             return MarketCapService(session, self._clock).record(feed.dataset, days, provenance=provenance)
 
-    def _keep(self, feed: Feed, position: Position, *, failed_at: datetime) -> None:
+    def _keep(self, feed: Feed, position: Position, *, failed_at: datetime | None) -> None:
         position.failed_at = failed_at
         with self._database.transaction() as session:
             FeedRepository(session, feed.dataset, CAP).keep(position)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.pricing.feeds.entities import History, MarketCap
+from services.pricing.feeds.entities import Caps, History
 
 PERIODS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 """How long one sample's bucket is, by frequency; both lie on the UTC grid."""
@@ -27,11 +27,11 @@ class Source(Protocol):
         """The samples in [start, end); a wider window than `span` is a `ValueError`, a missing day is just missing."""
         ...
 
-    def market_caps(self, slugs: Sequence[str]) -> list[MarketCap]:
+    def market_caps(self, slugs: Sequence[str]) -> Caps:
         """The market capitalisations right now; an asset without a known one is left out."""
         ...
 
-    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> list[MarketCap]:
+    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
         """The source's own market capitalisations in [start, end), ascending with unique moments."""
         ...
 

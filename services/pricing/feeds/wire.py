@@ -3,19 +3,21 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
-from services.pricing.feeds.entities import History, MarketCap, Rejected, Sample
+from services.pricing.feeds.entities import Caps, History, MarketCap, Rejected, Sample
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 MARKET_CAP_KEYS = ("marketCapUsd", "marketcapUsd", "marketCap")
+Key = TypeVar("Key", str, int)
 
+TORN = "two different values for one time"
 RAW_CHARACTERS = 2_000
 RAW_DEPTH = 8
 DIGITS = 40
@@ -83,40 +85,45 @@ def history(answer: Any, page: Page) -> History:
             rejected.append(_rejected(item, str(refusal)))
     if not all(one.timestamp < other.timestamp for one, other in pairwise(samples)):
         samples, torn = _ordered(samples)
-        rejected += [_rejected(item, "two different values for one time") for item in items if _at(item, page) in torn]
+        rejected += [_rejected(item, TORN) for item in items if _at(item, page) in torn]
     if samples and samples[-1].timestamp == moment_of(page.end):
         samples.pop()
     return History(samples, rejected)
 
 
-def market_caps(items: Sequence[Any], *, wanted: Sequence[str], observed_at: datetime) -> list[MarketCap]:
-    """The wanted assets' market capitalisations; null, unreadable or unasked-for ones are left out."""
-    found: dict[str, MarketCap] = {}
-    for item in items:
-        try:
-            slug, cap = _field(item, "id"), _decimal(item, "marketCapUsd")
-        except _Refusal:
-            continue
-        if slug in wanted:
-            found[slug] = MarketCap(slug, cap, observed_at)
-    return [found[slug] for slug in dict.fromkeys(wanted) if slug in found]
+def market_caps(answer: Any, *, wanted: Sequence[str], observed_at: datetime) -> Caps:
+    """The wanted assets' market capitalisations; what was not asked for is left out."""
+    known, rejected, sound = _known(answer, _id)
+    caps = [MarketCap(slug, known[slug], observed_at) for slug in dict.fromkeys(wanted) if slug in known]
+    return Caps(caps, [item for item in rejected if item.slug is None or item.slug in wanted], sound)
 
 
-def market_cap_history(slug: str, items: Sequence[Any], page: Page) -> list[MarketCap]:
-    """The readable market capitalisations in [start, end), ascending; no moment that has two different values."""
-    found: dict[int, set[Decimal]] = defaultdict(set)
+def market_cap_history(slug: str, answer: Any, page: Page) -> Caps:
+    """The market capitalisations in [start, end), ascending; no moment that has two different values."""
+    known, rejected, sound = _known(answer, lambda item: _time(item, page))
+    caps = [MarketCap(slug, cap, moment_of(time)) for time, cap in sorted(known.items()) if time < page.end]
+    return Caps(caps, rejected, sound)
+
+
+def _known(answer: Any, key_of: Callable[[Any], Key]) -> tuple[dict[Key, Decimal], list[Rejected], bool]:
+    """The market capitalisations that are known, one a key; what is wrong; whether anything could be read."""
+    items = data_of(answer)
+    if not isinstance(items, list):
+        return {}, [_rejected(answer, "data is not an array")], False
+    found: dict[Key, list[tuple[Decimal, Any]]] = defaultdict(list)
+    rejected, sound = [], False
     for item in items:
         try:
-            time = _time(item, page)
-            spelling = next((key for key in MARKET_CAP_KEYS if item.get(key) is not None), MARKET_CAP_KEYS[0])
-            found[time].add(_decimal(item, spelling))
-        except _Refusal:
+            key, cap = key_of(item), _market_cap(item)
+        except _Refusal as refusal:
+            rejected.append(_rejected(item, str(refusal)))
             continue
-    return [
-        MarketCap(slug, caps.pop(), moment_of(time))
-        for time, caps in sorted(found.items())
-        if len(caps) == 1 and time < page.end
-    ]
+        sound = True
+        if cap is not None:
+            found[key].append((cap, item))
+    known = {key: those[0][0] for key, those in found.items() if len({cap for cap, _ in those}) == 1}
+    torn = [item for key, those in found.items() if key not in known for _, item in those]
+    return known, rejected + [_rejected(item, TORN) for item in torn], sound
 
 
 def _plain(item: Any, page: Page) -> Sample | None:
@@ -163,6 +170,13 @@ def _field(item: Any, key: str) -> Any:
     return item[key]
 
 
+def _id(item: Any) -> str:
+    text = _field(item, "id")
+    if not isinstance(text, str):
+        raise _Refusal("id is not a text")
+    return text
+
+
 def _time(item: Any, page: Page) -> int:
     text = _field(item, "time")
     if not isinstance(text, Number) or not INTEGER.fullmatch(text):
@@ -191,6 +205,13 @@ def _decimal(item: Any, key: str) -> Decimal:
     return value
 
 
+def _market_cap(item: Any) -> Decimal | None:
+    """Under any of its spellings; None where it is said not to be known."""
+    told = [key for key in MARKET_CAP_KEYS if key in item]
+    known = [key for key in told if item[key] is not None]
+    return _decimal(item, (known or MARKET_CAP_KEYS)[0]) if known or not told else None
+
+
 def _supply(item: Any) -> Decimal | None:
     """CoinCap writes an unknown supply as null, as zero, or not at all."""
     if item.get("circulatingSupply") is None:
@@ -215,7 +236,8 @@ def _number(text: Any, key: str) -> Decimal:
 
 
 def _rejected(item: Any, reason: str) -> Rejected:
-    return Rejected(_raw(item)[:RAW_CHARACTERS], reason)
+    told = item.get("id") if isinstance(item, dict) else None
+    return Rejected(_raw(item)[:RAW_CHARACTERS], reason, told if isinstance(told, str) else None)
 
 
 def _raw(value: Any, depth: int = 0) -> str:

@@ -1,18 +1,17 @@
 """Market capitalisations over HTTP: pages of JSON, whole ranges of CSV."""
 
 from collections.abc import Iterable
-from hashlib import sha256
 
 from fastapi import APIRouter, Request, Response
 
-from services.pricing.market_caps.providers import MarketCaps, Readable
-from services.pricing.market_caps.schemas import MarketCapList, MarketCapOut
-from services.pricing.prices.policy import MEDIA_TYPES, is_known
+from services.pricing.market_caps.providers import MarketCaps, Readable, position
+from services.pricing.market_caps.schemas import MarketCapList, MarketCapOut, Told
+from services.pricing.prices.controller import headers_of
+from services.pricing.prices.policy import MEDIA_TYPES, is_known, tag
 from services.pricing.usage.providers import Counted
 from shared.pagination import cursors_of, link_next
 
 router = APIRouter(prefix="/v1/datasets", tags=["Market capitalisations"])
-KEPT = ("ETag", "Cache-Control", "Vary")
 USED_AS = "market-caps"
 COLUMNS = "date,market_cap_usd,observed_at,provenance"
 CSV = {
@@ -34,29 +33,25 @@ CSV = {
 def list_market_caps(symbol: str, reading: Readable, caps: MarketCaps, counter: Counted, request: Request) -> Response:
     """One value a day (20:00 UTC), oldest first, each with where it is from; needs any active grant on the dataset.
 
-    CSV holds the whole range unless `limit` is given.
+    CSV holds the whole range unless `limit` is given. A page that follows another is of the same version of the series,
+    even while days are added or revised; `Tickgate-Source` and `Tickgate-Series-Version` name both.
     """
-    most = None if reading.limit is None else reading.limit + 1
-    found = caps.page(symbol, start=reading.start, end=reading.end, limit=most)
-    rows = [MarketCapOut.model_validate(row) for row in found[: reading.limit]]
-    more = len(found) > len(rows)
-    cursor = cursors_of(request).dump(reading.scope, rows[-1].date.isoformat()) if more else None
-    if reading.format == "csv":
-        response = _table(symbol, rows)
-    else:
-        page = MarketCapList(dataset=symbol, source=caps.source(symbol), data=rows, next_cursor=cursor)
-        response = Response(page.model_dump_json(), media_type=MEDIA_TYPES["json"])
-    response.headers.update({"ETag": tag(response), "Cache-Control": "private, no-cache", "Vary": "Accept"})
-    if is_known(reading.known, response.headers["ETag"]):
-        return Response(status_code=304, headers={name: response.headers[name] for name in KEPT})
-    counter.add(symbol, USED_AS, len(rows))
+    days = reading.days
+    if reading.known and is_known(reading.known, tag(edition := days.edition or caps.edition(symbol), reading.format)):
+        return Response(status_code=304, headers=headers_of(edition, reading.format))
+    told = caps.read(days, limit=reading.limit)
+    counter.add(symbol, USED_AS, len(told.rows))
+    following = position(told)
+    cursor = cursors_of(request).dump(reading.scope, following) if following else None
+    response = _table(symbol, told.rows) if reading.format == "csv" else _page(symbol, told, cursor)
+    response.headers.update(headers_of(told.edition, reading.format, told.source))
     link_next(request, response, cursor)
     return response
 
 
-def tag(response: Response) -> str:
-    """The strong entity tag of what is short enough to be named by itself."""
-    return f'"{sha256(response.body).hexdigest()[:32]}"'
+def _page(symbol: str, told: Told, cursor: str | None) -> Response:
+    page = MarketCapList(dataset=symbol, source=told.source, data=told.rows, next_cursor=cursor)
+    return Response(page.model_dump_json(), media_type=MEDIA_TYPES["json"])
 
 
 def _table(symbol: str, rows: Iterable[MarketCapOut]) -> Response:

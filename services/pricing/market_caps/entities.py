@@ -11,7 +11,10 @@ from shared.database import UtcDateTime
 
 
 class MarketCap(Base, table=True):
-    """What a dataset's asset was worth in all on a day (UTC), as told at `observed_at`."""
+    """What a dataset's asset was worth in all on a day (UTC), as told at `observed_at`.
+
+    Since the `version` of the dataset's series `cap` it stands so.
+    """
 
     __tablename__ = "market_caps"
     __table_args__ = (
@@ -25,10 +28,14 @@ class MarketCap(Base, table=True):
     observed_at: dt.datetime = Field(sa_type=UtcDateTime)
     provenance: str
     recorded_at: dt.datetime = Field(sa_type=UtcDateTime)
+    version: int
 
 
 class MarketCapRevision(Base, table=True):
-    """What a day's market capitalisation was until a better provenance took its place at `superseded_at`."""
+    """What a day's market capitalisation was until a better provenance took its place at `superseded_at`.
+
+    It stood so in the series' versions from `version` to `last_version`.
+    """
 
     __tablename__ = "market_cap_revisions"
 
@@ -39,3 +46,5 @@ class MarketCapRevision(Base, table=True):
     observed_at: dt.datetime = Field(sa_type=UtcDateTime)
     provenance: str
     recorded_at: dt.datetime = Field(sa_type=UtcDateTime)
+    version: int
+    last_version: int

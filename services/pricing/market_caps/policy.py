@@ -19,10 +19,8 @@ def worse_than(provenance: str) -> list[str]:
     return [other for other in RANKS if is_better(provenance, other)]
 
 
-def source_of(provenance: str | None) -> str | None:
+def source_of(provenance: str) -> str:
     """Whose values they are: a dataset's are all of the sample, or none is."""
-    if provenance is None:
-        return None
     return SAMPLE if provenance == SAMPLE else "coincap"
 
 

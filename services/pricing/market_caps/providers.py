@@ -1,18 +1,19 @@
 """Puts a read of market capitalisations together."""
 
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
 from services.pricing.access.providers import access_of, account_of
 from services.pricing.market_caps.policy import first_day
-from services.pricing.market_caps.schemas import MarketCapQuery
+from services.pricing.market_caps.schemas import Days, MarketCapQuery, Told
 from services.pricing.market_caps.service import MarketCapService
 from services.pricing.prices.errors import NotAcceptable
 from services.pricing.prices.policy import EARLIEST, LATEST, MEDIA_TYPES, negotiate
-from services.pricing.prices.schemas import Format
+from services.pricing.prices.schemas import Edition, Format
 from shared.application import Transaction
 from shared.clock import DatabaseClock
 from shared.pagination import cursors_of
@@ -22,10 +23,9 @@ FORMATS: tuple[Format, ...] = ("json", "csv")
 
 @dataclass(frozen=True)
 class Reading:
-    """A read that was allowed a moment ago: the days in [start, end); `limit` is None for all there are."""
+    """A read that was allowed a moment ago; `limit` is None for all there is."""
 
-    start: date
-    end: date
+    days: Days
     limit: int | None
     scope: str
     format: Format
@@ -38,15 +38,29 @@ async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], reque
     if format_ is None:
         raise NotAcceptable(formats=[MEDIA_TYPES[format_] for format_ in FORMATS])
     start, end = first_day(query.start or EARLIEST), first_day(query.end or LATEST)
-    scope = f"market-caps/{symbol}/{start}/{end}"
+    days, scope = Days(symbol, start, end, query.as_of), f"market-caps/{symbol}/{start}/{end}/{query.as_of}"
     if query.cursor:
-        start = date.fromisoformat(cursors_of(request).load(scope, query.cursor)) + timedelta(days=1)
+        days = _continued(days, cursors_of(request).load(scope, query.cursor))
     account, access = account_of(request), access_of(request)
     await access.dataset(symbol)
     await access.require_allowed(account, symbol)
     whole = format_ == "csv" and "limit" not in query.model_fields_set
     known = request.headers.get("if-none-match", "")
-    return Reading(start, end, None if whole else query.limit, scope, format_, known)
+    return Reading(days, None if whole else query.limit, scope, format_, known)
+
+
+def _continued(days: Days, position: Sequence[Any]) -> Days:
+    """The days after a cursor's position, in the edition that the page before was of."""
+    last, version, since = position
+    edition = Edition(version, datetime.fromisoformat(since))
+    return replace(days, start=date.fromisoformat(last) + timedelta(days=1), edition=edition)
+
+
+def position(told: Told) -> list[str | int] | None:
+    """Where the page after one begins, and in which edition; None after the last one."""
+    if not told.more or told.edition.since is None:
+        return None
+    return [told.rows[-1].date.isoformat(), told.edition.version, told.edition.since.isoformat()]
 
 
 def _market_caps(session: Transaction) -> MarketCapService:

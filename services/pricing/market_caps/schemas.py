@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from pydantic import Field, field_serializer
 
-from services.pricing.prices.schemas import Range, Text
-from shared.wire import Output
+from services.pricing.prices.schemas import Edition, Range, Text
+from shared.wire import Instant, Output
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,20 @@ class DayCap:
 DayCaps = Mapping[dt.date, DayCap]
 
 
+@dataclass(frozen=True)
+class Days:
+    """Which days: those of a dataset in [start, end).
+
+    With an edition, as they stood in that; with `as_of`, as they were known at that instant.
+    """
+
+    dataset: str
+    start: dt.date
+    end: dt.date
+    as_of: dt.datetime | None = None
+    edition: Edition | None = None
+
+
 class MarketCapQuery(Range):
     """The query of market capitalisations: a day belongs to the range if its first instant does."""
 
@@ -30,6 +44,9 @@ class MarketCapQuery(Range):
         ge=1,
         le=500,
         description="At most this many rows. json: 100 unless given; csv: the whole range unless given.",
+    )
+    as_of: Instant | None = Field(
+        default=None, description="As it was known at this instant: days that came later and later revisions left out."
     )
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000
@@ -56,6 +73,16 @@ class MarketCapOut(Output):
     @field_serializer("market_cap_usd")
     def _plain(self, value: Decimal) -> str:
         return format(value, "f")
+
+
+@dataclass(frozen=True)
+class Told:
+    """The first days of those wanted; whether more follow; whose, of which edition."""
+
+    rows: list[MarketCapOut]
+    more: bool
+    source: str | None
+    edition: Edition
 
 
 class MarketCapList(Output):

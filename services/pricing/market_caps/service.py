@@ -1,14 +1,16 @@
-"""What can be done with market capitalisations: record a day, list days, tell what is held."""
+"""What can be done with market capitalisations: record days, read them, tell what is held."""
 
-from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy.orm import Session
 
 from services.pricing.market_caps import policy
-from services.pricing.market_caps.entities import MarketCap
-from services.pricing.market_caps.repository import MarketCapRepository
-from services.pricing.market_caps.schemas import DayCaps
+from services.pricing.market_caps.repository import CAP, MarketCapRepository
+from services.pricing.market_caps.schemas import DayCaps, Days, MarketCapOut, Told
+from services.pricing.prices.policy import admit
+from services.pricing.prices.repository import PriceRepository
+from services.pricing.prices.schemas import Edition
+from services.pricing.prices.service import require_told
 from shared.clock import Clock
 
 
@@ -19,6 +21,7 @@ class MarketCapService:
         self._session = session
         self._clock = clock
         self._caps = MarketCapRepository(session)
+        self._series = PriceRepository(session)
 
     def record(self, dataset: str, caps: DayCaps, *, provenance: str) -> int:
         """Write days' values unless one of the same or a better provenance stands there; how many were written.
@@ -28,24 +31,34 @@ class MarketCapService:
         """
         if not caps:
             return 0
-        self._caps.lock(dataset)
-        held = policy.source_of(self._caps.any_provenance(dataset))
-        offered = policy.source_of(provenance)
-        if held == policy.SAMPLE and offered != policy.SAMPLE:
-            self._caps.delete(dataset, provenance=policy.SAMPLE)
-        elif held is not None and held != offered:
+        source, now = policy.source_of(provenance), self._clock.now(self._session)
+        held = self._series.lock_series(dataset, CAP, source=source, now=now)
+        step = admit(held.source, source)
+        if step == "refuse":
             return 0
-        now, over = self._clock.now(self._session), policy.worse_than(provenance)
-        return self._caps.merge(dataset, caps, provenance=provenance, over=over, now=now)
+        if step == "replace":
+            self._caps.clear(dataset)
+        now, version = self._clock.now(self._session), held.version + 1  # after the lock: revisions follow each other
+        over = policy.worse_than(provenance)
+        written = self._caps.merge(dataset, caps, provenance=provenance, over=over, now=now, version=version)
+        if written:
+            anew = step == "replace"
+            self._series.change_series(dataset, CAP, source=source, now=now, version=version, anew=anew)
+        return written
 
     def held(self, day: date) -> dict[str, str]:
         """The provenance of what is held for a day, by dataset."""
         return self._caps.provenances(day)
 
-    def page(self, dataset: str, *, start: date, end: date, limit: int | None) -> Sequence[MarketCap]:
-        """At most `limit` days in [start, end), oldest first; all of them without one."""
-        return self._caps.page(dataset, start=start, end=end, limit=limit)
+    def edition(self, dataset: str) -> Edition:
+        """The present version of the dataset's market capitalisations."""
+        series = self._series.find_series(dataset, CAP)
+        return Edition(series.version, series.updated_at) if series else Edition(0, None)
 
-    def source(self, dataset: str) -> str | None:
-        """Whose values the dataset's are, if there are any."""
-        return policy.source_of(self._caps.any_provenance(dataset))
+    def read(self, days: Days, *, limit: int | None) -> Told:
+        """The first `limit` days, or all; raises VersionGone, and InvalidInput for an instant to come."""
+        found = self._caps.read(days, limit=None if limit is None else limit + 1)
+        series, rows = found[0], [MarketCapOut.model_validate(dict(row)) for row in found if row["date"]]
+        require_told(dict(series), as_of=days.as_of, edition=days.edition)
+        edition = days.edition or Edition(series["version"], series["updated_at"])
+        return Told(rows[:limit], len(rows) > len(rows[:limit]), series["source"], edition)

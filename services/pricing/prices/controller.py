@@ -14,7 +14,7 @@ from services.pricing.access.providers import Offered
 from services.pricing.prices.encoder import COLUMNS, Encoder, about, open_encoder
 from services.pricing.prices.policy import MEDIA_TYPES, is_known, next_bar, tag
 from services.pricing.prices.providers import Histories, History, Prices, Readable, Reading, position
-from services.pricing.prices.schemas import Chunk, CoverageList, Edition, PriceList
+from services.pricing.prices.schemas import Chunk, CoverageList, Edition, Format, PriceList
 from services.pricing.usage.providers import Counted, Counter
 from shared.pagination import cursors_of, link_next
 
@@ -53,13 +53,13 @@ def list_prices(reading: Readable, history: Histories, counter: Counted, request
     refused with the parts to read it in. A stream is cut off, visibly, when access ends while it is being sent.
     """
     if reading.known and is_known(reading.known, tag(edition := history.edition(reading.window), reading.format)):
-        return Response(status_code=304, headers=_headers(reading, edition))
+        return Response(status_code=304, headers=headers_of(edition, reading.format))
     first = history.read(reading.window, format_=reading.text, limit=reading.limit or CHUNK)
     counter.add(reading.window.dataset, reading.window.frequency, first.rows)
     following = position(first) if reading.limit else None
     cursor = cursors_of(request).dump(reading.scope, following) if following else None
     response = _page(first, reading, cursor) if reading.format == "json" else _table(first, reading, history, counter)
-    response.headers.update(_headers(reading, first.edition, first.source))
+    response.headers.update(headers_of(first.edition, reading.format, first.source))
     link_next(request, response, cursor)
     return response
 
@@ -70,11 +70,11 @@ def get_coverage(symbol: str, dataset: Offered, prices: Prices) -> CoverageList:
     return CoverageList(dataset=symbol, data=prices.coverage(symbol, dataset.frequencies))
 
 
-def _headers(reading: Reading, edition: Edition, source: str | None = None) -> dict[str, str]:
+def headers_of(edition: Edition, format_: Format, source: str | None = None) -> dict[str, str]:
     """What every answer says: of which edition it is, and that it may be kept but not used without asking."""
     named = {"Tickgate-Source": source, "Tickgate-Series-Version": str(edition.version)} if source else {}
     return {
-        "ETag": tag(edition, reading.format),
+        "ETag": tag(edition, format_),
         "Cache-Control": "private, no-cache",
         "Vary": "Accept",
         **named,

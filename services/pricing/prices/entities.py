@@ -14,12 +14,12 @@ class Series(Base, table=True):
     """All prices of a dataset at one frequency, from one source; `version` rises with every visible change.
 
     From `first_version` on, every version can still be told: before it, there were another source's prices. `1mo` is
-    not stored: it is computed from `1d`.
+    not stored: it is computed from `1d`. The frequency `cap` is of the market capitalisations.
     """
 
     __tablename__ = "series"
     __table_args__ = (
-        CheckConstraint("frequency in ('1h', '1d')", name="frequency"),
+        CheckConstraint("frequency in ('1h', '1d', 'cap')", name="frequency"),
         CheckConstraint("source in ('coincap', 'sample', 'imported')", name="source"),
     )
 

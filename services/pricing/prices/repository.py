@@ -13,7 +13,7 @@ from services.pricing.prices import statements
 from services.pricing.prices.entities import Price, PriceGap, PriceRevision, Series
 from services.pricing.prices.schemas import Known, Sample, Text, Window
 
-STORED = {"1h": "1h", "1d": "1d", "1mo": "1d"}
+STORED = {"1mo": "1d"}
 PERIODS = {"1h": "1 hour", "1d": "1 day", "1mo": "1 month"}
 LATEST_VERSION = 2**31 - 1
 
@@ -31,7 +31,7 @@ class PriceRepository:
 
     def find_series(self, dataset: str, frequency: str) -> Series | None:
         """The series, if anything was ever stored of it."""
-        return self._session.get(Series, (dataset, STORED[frequency]), populate_existing=True)
+        return self._session.get(Series, (dataset, STORED.get(frequency, frequency)), populate_existing=True)
 
     def lock_series(self, dataset: str, frequency: str, *, source: str, now: datetime) -> Series:
         """The series, made when there is none, held until the transaction ends: one batch after another."""
@@ -119,4 +119,4 @@ class PriceRepository:
 
 
 def _parameters(dataset: str, frequency: str) -> dict[str, Any]:
-    return {"dataset": dataset, "frequency": STORED[frequency], "period": PERIODS[frequency]}
+    return {"dataset": dataset, "frequency": STORED.get(frequency, frequency), "period": PERIODS[frequency]}

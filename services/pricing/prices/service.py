@@ -1,8 +1,9 @@
 """What can be done with prices: load, read, tell what is covered."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -80,10 +81,7 @@ class PriceService:
     def read(self, window: Window, *, format_: Text, limit: int) -> Chunk:
         """The first `limit` bars of a window, rendered; raises VersionGone, and InvalidInput for an instant to come."""
         found = self._prices.read(_whole_months(window), format_=format_, limit=limit)
-        if window.as_of is not None and window.as_of > found["now"]:
-            raise invalid("query", "/as_of", "an instant that has come")
-        if window.edition and not found["first_version"] <= window.edition.version <= found["version"]:
-            raise VersionGone
+        require_told(found, as_of=window.as_of, edition=window.edition)
         return Chunk(
             body=found["body"],
             rows=found["rows"],
@@ -113,6 +111,14 @@ class PriceService:
             updated_at=series.updated_at if series else None,
             source=series.source if series else None,
         )
+
+
+def require_told(series: Mapping[str, Any], *, as_of: datetime | None, edition: Edition | None) -> None:
+    """Raises InvalidInput for an instant to come, and VersionGone for a version that the series cannot tell."""
+    if as_of is not None and as_of > series["now"]:
+        raise invalid("query", "/as_of", "an instant that has come")
+    if edition and not series["first_version"] <= edition.version <= series["version"]:
+        raise VersionGone
 
 
 def _admit(dataset: str, frequency: str, *, stored: str | None, offered: str, replace: bool = False) -> str:

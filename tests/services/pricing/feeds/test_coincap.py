@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from services.pricing.feeds.coincap import CoinCap
-from services.pricing.feeds.entities import MarketCap, Sample
+from services.pricing.feeds.entities import Caps, MarketCap, Sample
 from services.pricing.feeds.errors import (
     CreditsExhausted,
     SourceError,
@@ -343,10 +343,10 @@ def test_market_caps_are_one_call_and_leave_out_the_unknown(coincap: CoinCap, up
     upstream.give_market_cap("bitcoin", "1394938121675.859863281250000000", supply="20012087.0")
     upstream.give_market_cap("ethereum", None)
     found = coincap.market_caps(["bitcoin", "ethereum", "asdf"])
-    assert found == [MarketCap("bitcoin", Decimal("1394938121675.859863281250000000"), NOW)]
-    assert str(found[0].market_cap) == "1394938121675.859863281250000000"
+    assert found == Caps([MarketCap("bitcoin", Decimal("1394938121675.859863281250000000"), NOW)], [])
+    assert str(found.caps[0].market_cap) == "1394938121675.859863281250000000"
     assert upstream.calls == {"/assets": 1}
-    assert coincap.market_caps([]) == []
+    assert coincap.market_caps([]).caps == []
     assert upstream.calls == {"/assets": 1}
 
 
@@ -354,24 +354,67 @@ def test_market_caps_of_many_slugs_are_asked_by_the_hundred(coincap: CoinCap, up
     slugs = [f"coin-{n}" for n in range(250)]
     for slug in slugs:
         upstream.give_market_cap(slug, "5")
-    assert [cap.slug for cap in coincap.market_caps(slugs)] == slugs
+    assert [cap.slug for cap in coincap.market_caps(slugs).caps] == slugs
     assert upstream.calls["/assets"] == 3
 
 
-def test_a_drifted_snapshot_is_an_error(coincap: CoinCap, upstream: StandinCoinCap) -> None:
-    upstream.fail_next("body", text='{"data":{"id":"bitcoin"}}')
-    with pytest.raises(UnexpectedAnswer):
-        coincap.market_caps(["bitcoin"])
+@pytest.mark.parametrize("text", ['{"data":null}', '{"data":{"id":"bitcoin"}}', "[]", '{"error":"x"}'])
+def test_drifted_market_caps_are_rejected_whole(coincap: CoinCap, upstream: StandinCoinCap, text: str) -> None:
+    upstream.fail_next("body", times=2, text=text)
+    for found in (coincap.market_caps(["bitcoin"]), coincap.market_cap_history("bitcoin", start=T0, end=NOW)):
+        assert (found.caps, found.drifted) == ([], True)
+        assert [(rejected.reason, rejected.slug) for rejected in found.rejected] == [("data is not an array", None)]
 
 
-def test_unreadable_market_caps_are_left_out(coincap: CoinCap, upstream: StandinCoinCap) -> None:
-    items = '{"id":"a","marketCapUsd":"-1"},7,{"id":"b"},{"id":"b","marketCapUsd":"2"},{"id":"c","marketCapUsd":2}'
-    upstream.fail_next("body", text=f'{{"data":[{items}]}}')
-    assert coincap.market_caps(["a", "b"]) == [MarketCap("b", Decimal(2), NOW)]
-    upstream.fail_next(
-        "body", text='{"data":[{"time":1749531600,"marketCap":"1"},{"time":1749531600000,"marketCap":"x"}]}'
-    )
-    assert coincap.market_cap_history("bitcoin", start=T0, end=NOW) == []
+def test_unreadable_market_caps_are_rejected_and_others_left_out(coincap: CoinCap, upstream: StandinCoinCap) -> None:
+    items = [
+        '{"id":"a","marketCapUsd":"-1"}',
+        '{"id":["a"],"marketCapUsd":"1"}',
+        "7",
+        '{"id":"b"}',
+        '{"id":"b","marketCapUsd":"2"}',
+        '{"id":"c","marketCapUsd":null}',
+        '{"id":"d","marketCapUsd":"1"}',
+        '{"id":"d","marketCapUsd":"1.5"}',
+        '{"id":"e","marketCapUsd":2}',
+        '{"id":"e","marketCapUsd":"NaN"}',
+    ]
+    upstream.fail_next("body", text=f'{{"data":[{",".join(items)}]}}')
+    found = coincap.market_caps(["a", "b", "c", "d"])
+    assert (found.caps, found.drifted) == ([MarketCap("b", Decimal(2), NOW)], False)
+    assert {(rejected.slug, rejected.reason) for rejected in found.rejected} == {
+        ("a", "marketCapUsd is not above zero"),
+        (None, "id is not a text"),
+        (None, "not an object"),
+        ("b", "marketCapUsd is missing"),
+        ("d", "two different values for one time"),
+    }
+    assert [rejected.slug for rejected in found.of("a").rejected] == ["a", None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("nan", "marketCapUsd is not a finite decimal number"),
+        ("negative", "marketCapUsd is not above zero"),
+        ("zero", "marketCapUsd is not above zero"),
+        ("no-value", "marketCapUsd is missing"),
+        ("41-digits", "marketCapUsd has more than 40 significant digits"),
+        ("seconds", "time is in seconds, not milliseconds"),
+        ("far-future", "time is in the future"),
+        ("outside", "time is outside the window asked for"),
+        ("not-an-object", "not an object"),
+        ("null", None),
+    ],
+)
+def test_one_bad_market_cap_is_rejected_but_a_null_is_just_not_known(
+    coincap: CoinCap, upstream: StandinCoinCap, kind: str, reason: str | None
+) -> None:
+    upstream.give_market_cap_history("bitcoin", [(T0 + n * HOUR, f"{n + 1}.5") for n in range(3)])
+    upstream.fail_next(kind, at=1)
+    found = coincap.market_cap_history("bitcoin", start=T0, end=NOW)
+    assert [cap.market_cap for cap in found.caps] == [Decimal("1.5"), Decimal("3.5")]
+    assert [rejected.reason for rejected in found.rejected] == ([reason] if reason else [])
 
 
 @pytest.mark.parametrize("spelling", ["marketCapUsd", "marketcapUsd", "marketCap"])
@@ -379,14 +422,15 @@ def test_market_cap_history_under_any_spelling(coincap: CoinCap, upstream: Stand
     caps = [(T0 + n * DAY, f"{n + 1}00.50") for n in range(3)]
     upstream.give_market_cap_history("bitcoin", caps, spelling=spelling)
     found = coincap.market_cap_history("bitcoin", start=T0 + HOUR, end=T0 + 2 * DAY)
-    assert found == [MarketCap("bitcoin", Decimal("200.50"), T0 + DAY)]
-    assert coincap.market_cap_history("bitcoin", start=T0, end=T0) == []
+    assert found == Caps([MarketCap("bitcoin", Decimal("200.50"), T0 + DAY)], [])
+    assert coincap.market_cap_history("bitcoin", start=T0, end=T0) == Caps([], [])
 
 
-def test_market_cap_history_leaves_out_a_moment_with_two_values(coincap: CoinCap, upstream: StandinCoinCap) -> None:
+def test_market_cap_history_rejects_a_moment_with_two_values(coincap: CoinCap, upstream: StandinCoinCap) -> None:
     upstream.give_market_cap_history("bitcoin", [(T0, "1"), (T0, "2"), (T0 + HOUR, "3"), (T0 + HOUR, "3.0")])
-    (found,) = coincap.market_cap_history("bitcoin", start=T0, end=T0 + DAY)
-    assert found == MarketCap("bitcoin", Decimal(3), T0 + HOUR)
+    found = coincap.market_cap_history("bitcoin", start=T0, end=T0 + DAY)
+    assert found.caps == [MarketCap("bitcoin", Decimal(3), T0 + HOUR)]
+    assert [rejected.reason for rejected in found.rejected] == ["two different values for one time"] * 2
 
 
 @pytest.mark.parametrize("kind", ["unauthorized", "credits", "retired", "rate-limited", "html", "reset", "oversize"])

@@ -8,7 +8,7 @@ import pytest
 from services.pricing.feeds.coincap import CoinCap
 from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
-from services.pricing.feeds.snapshots import Snapshots
+from services.pricing.feeds.snapshots import COUNTS, Snapshots
 from services.pricing.feeds.source import Source
 from tests.services.pricing.conftest import DAY, HOUR, FixedClock
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
@@ -27,8 +27,8 @@ def caps(world: World, dataset: str = "BTC") -> list[tuple[str, str, str]]:
     return [(day, cap, provenance) for day, cap, provenance in rows]
 
 
-def counts(written: int = 0, held: int = 0, missing: int = 0, earlier: int = 0) -> dict[str, int]:
-    return {"written": written, "held": held, "missing": missing, "earlier": earlier}
+def counts(**told: int) -> dict[str, int]:
+    return {**dict.fromkeys(COUNTS, 0), **told}
 
 
 def test_today_is_observed_with_one_call_for_all(world: World, upstream: StandinCoinCap) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.pricing.market_caps.policy import first_day
-from services.pricing.market_caps.schemas import DayCap
+from services.pricing.market_caps.schemas import DayCap, Days
 from services.pricing.market_caps.service import MarketCapService
 from tests.services.pricing.conftest import HOUR, T0, FixedClock
 
@@ -25,8 +25,12 @@ def record(caps: MarketCapService, provenance: str, cap: str, day: date = DAY) -
 
 
 def stored(caps: MarketCapService) -> list[tuple[int, str, str]]:
-    rows = caps.page("BTC", start=date(2000, 1, 1), end=date(2100, 1, 1), limit=100)
-    return [(row.date.day, format(row.market_cap_usd, "f"), row.provenance) for row in rows]
+    told = caps.read(Days("BTC", date(2000, 1, 1), date(2100, 1, 1)), limit=100)
+    return [(row.date.day, format(row.market_cap_usd, "f"), row.provenance) for row in told.rows]
+
+
+def source(caps: MarketCapService) -> str | None:
+    return caps.read(Days("BTC", DAY, DAY), limit=None).source
 
 
 @pytest.mark.parametrize(
@@ -80,11 +84,11 @@ def test_many_days_are_written_at_once_each_by_its_own_right(caps: MarketCapServ
 def test_the_first_real_value_replaces_the_sample_wholly(caps: MarketCapService) -> None:
     for day in (8, 9, 10):
         record(caps, "sample", "1.0", date(2025, 6, day))
-    assert caps.source("BTC") == "sample"
+    assert source(caps) == "sample"
     assert record(caps, "vendor-history", "1394938121675.859863281250000000", date(2025, 6, 9))
     assert not record(caps, "sample", "1.0", date(2025, 6, 11))
     assert stored(caps) == [(9, "1394938121675.859863281250000000", "vendor-history")]
-    assert caps.source("BTC") == "coincap"
+    assert source(caps) == "coincap"
     assert caps.held(date(2025, 6, 9)) == {"BTC": "vendor-history"}
 
 

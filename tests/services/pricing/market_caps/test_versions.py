@@ -1,0 +1,197 @@
+"""Market capitalisations as they were: in a version, at an instant; and pages that stay in theirs while days change."""
+
+import random
+import time
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from services.pricing.market_caps.policy import RANKS
+from services.pricing.market_caps.schemas import DayCap, Days
+from services.pricing.market_caps.service import MarketCapService
+from services.pricing.prices.errors import VersionGone
+from services.pricing.prices.schemas import Edition
+from shared.clock import DatabaseClock
+from shared.database import Database
+from shared.errors import InvalidInput
+from shared.wire import instant_text
+from tests.services.pricing.conftest import HOUR, T0, FixedClock, Service
+
+CAPS = "/v1/datasets/BTC/market-caps"
+MIDDLE = date(2025, 6, 10)
+ONE_DAY = timedelta(days=1)
+REAL = ("derived", "vendor-history", "observed")
+
+
+def read(caps: MarketCapService, *, version: int | None = None, as_of: datetime | None = None) -> dict[int, str]:
+    """What is told of each day of June."""
+    edition = None if version is None else Edition(version, None)
+    told = caps.read(Days("BTC", date(2025, 6, 1), date(2025, 7, 1), as_of, edition), limit=None)
+    return {row.date.day: f"{row.market_cap_usd} {row.provenance}" for row in told.rows}
+
+
+def write(session: Session, at: datetime, days: list[int], cap: int, provenance: str) -> None:
+    told = {date(2025, 6, day): DayCap(Decimal(cap), at) for day in days}
+    MarketCapService(session, FixedClock(at)).record("BTC", told, provenance=provenance)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_version_and_every_instant_can_be_read_again(session: Session, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    caps, model = MarketCapService(session, FixedClock(T0)), dict[int, str]()
+    versions, instants = dict[int, dict[int, str]](), dict[datetime, dict[int, str]]()
+    for number in range(40):
+        at, provenance = T0 + number * HOUR, chance.choice(REAL)
+        days = chance.sample(range(1, 11), chance.randint(1, 3))
+        write(session, at, days, number + 1, provenance)
+        for day in days:
+            if day not in model or RANKS[provenance] > RANKS[model[day].partition(" ")[2]]:
+                model[day] = f"{number + 1} {provenance}"
+        versions[caps.edition("BTC").version] = instants[at] = dict(sorted(model.items()))
+    assert len(versions) > 10
+    for version, rows in versions.items():
+        assert read(caps, version=version) == rows
+    for at, rows in instants.items():
+        assert read(caps, as_of=at) == rows
+        assert read(caps, as_of=at - timedelta(microseconds=1)) == instants.get(at - HOUR, {})
+
+
+def test_a_version_at_an_instant_knows_nothing_of_either_ones_future(session: Session) -> None:
+    caps = MarketCapService(session, FixedClock(T0))
+    for number, provenance in enumerate(REAL):
+        write(session, T0 + number * HOUR, [10], number + 1, provenance)
+    found = [
+        [list(read(caps, version=version, as_of=T0 + hour * HOUR).values()) for hour in (-1, 0, 1, 2)]
+        for version in (1, 2, 3)
+    ]
+    one, two, three = ([f"{number} {provenance}"] for number, provenance in enumerate(REAL, 1))
+    assert found == [[[], one, one, one], [[], one, two, two], [[], one, two, three]]
+
+
+def test_a_version_before_the_sample_was_replaced_is_gone(session: Session) -> None:
+    caps = MarketCapService(session, FixedClock(T0))
+    write(session, T0, [9, 10], 1, "sample")
+    write(session, T0 + HOUR, [10], 2, "observed")
+    assert read(caps, version=2) == {10: "2 observed"}
+    for gone in (0, 1, 3):
+        with pytest.raises(VersionGone):
+            read(caps, version=gone)
+
+
+def test_an_instant_to_come_is_refused(session: Session) -> None:
+    with pytest.raises(InvalidInput):
+        read(MarketCapService(session, FixedClock(T0)), as_of=datetime.fromisoformat("2999-01-01T00:00:00Z"))
+
+
+def record(database: Database, days: list[date], cap: int, provenance: str) -> None:
+    with database.transaction() as session:
+        told = {day: DayCap(Decimal(cap), T0) for day in days}
+        MarketCapService(session, DatabaseClock()).record("BTC", told, provenance=provenance)
+
+
+def test_a_writer_that_waited_for_another_revises_what_that_one_wrote(database: Database) -> None:
+    with database.transaction() as session:
+        caps = MarketCapService(session, DatabaseClock())
+        caps.record("BTC", {MIDDLE: DayCap(Decimal(1), T0)}, provenance="derived")
+        second = Thread(target=record, args=(database, [MIDDLE], 2, "observed"))
+        second.start()
+        time.sleep(0.2)
+    second.join()
+    with database.transaction() as session:
+        caps = MarketCapService(session, DatabaseClock())
+        assert [read(caps, version=version) for version in (1, 2)] == [{10: "1 derived"}, {10: "2 observed"}]
+
+
+def by_cursor(service: Service, limit: int) -> Iterator[dict[str, Any]]:
+    """A paged read as it should be done."""
+    answer = service.get(CAPS, limit=limit)
+    while True:
+        assert answer.status_code == 200, answer.text
+        yield answer.json()
+        if "next" not in answer.links:
+            return
+        answer = service.get(answer.links["next"]["url"])
+
+
+def by_start(service: Service, limit: int) -> Iterator[dict[str, Any]]:
+    """The control: every page asks for what follows the last day, as it is now."""
+    start = date(2000, 1, 1)
+    while True:
+        page = service.get(CAPS, limit=limit, start=str(start)).json()
+        yield page
+        if page["next_cursor"] is None:
+            return
+        start = date.fromisoformat(page["data"][-1]["date"]) + ONE_DAY
+
+
+@pytest.mark.parametrize(("pages", "mixes"), [(by_cursor, False), (by_start, True)])
+def test_pages_are_of_one_version_while_days_are_added_and_revised(service: Service, pages: Any, mixes: bool) -> None:
+    """Every other write adds a day at either end, the next gives both their better value; so a mixture shows."""
+    stop, mixed = Event(), 0
+
+    def write(number: int) -> None:
+        days = [MIDDLE - number // 2 * ONE_DAY, MIDDLE + number // 2 * ONE_DAY]
+        record(service.database, days, number + 1, "observed" if number % 2 else "derived")
+
+    def keep_writing() -> None:
+        for number in count(20):
+            if stop.wait(0.005):
+                return
+            write(number)
+
+    for number in range(20):
+        write(number)
+    writer = Thread(target=keep_writing)
+    writer.start()
+    try:
+        for _ in range(5):
+            rows = [row for page in pages(service, 6) for row in page["data"]]
+            days = [date.fromisoformat(row["date"]) for row in rows]
+            assert days == sorted(set(days))
+            values = [(row["market_cap_usd"], row["provenance"]) for row in rows]
+            mixed += values != values[::-1] or MIDDLE - days[0] != days[-1] - MIDDLE
+    finally:
+        stop.set()
+        writer.join()
+    assert (mixed > 0) is mixes
+
+
+def test_as_of_and_the_version_over_http(service: Service) -> None:
+    record(service.database, [MIDDLE, MIDDLE + ONE_DAY], 1, "derived")
+    first = service.get(CAPS, limit=1)
+    assert (first.headers["tickgate-series-version"], first.headers["tickgate-source"]) == ("1", "coincap")
+    record(service.database, [MIDDLE + ONE_DAY, MIDDLE + 2 * ONE_DAY], 2, "observed")
+    with service.database.transaction() as session:
+        before = session.execute(text("select recorded_at from pricing.market_cap_revisions")).scalar_one()
+    then = service.get(CAPS, as_of=str(instant_text(before)), limit=1)
+    rest = service.get(then.links["next"]["url"])
+    assert [row["provenance"] for page in (then, rest) for row in page.json()["data"]] == ["derived", "derived"]
+    following = service.get(first.links["next"]["url"])
+    assert [(row["date"], row["market_cap_usd"]) for row in following.json()["data"]] == [("2025-06-11", "1")]
+    assert "next" not in following.links
+    assert service.get(CAPS, as_of="2025-06-10").json()["data"] == []
+    refused = service.get(CAPS, as_of="2999-01-01").json()
+    assert (refused["code"], refused["errors"][0]["pointer"]) == ("invalid-input", "/as_of")
+    other = service.get(CAPS, as_of="2025-06-11", cursor=then.json()["next_cursor"])
+    assert other.json()["code"] == "invalid-cursor"
+
+
+def test_a_later_page_keeps_its_tag_and_is_gone_once_the_sample_was_replaced(service: Service) -> None:
+    record(service.database, [MIDDLE + n * ONE_DAY for n in range(3)], 1, "sample")
+    following = service.get(CAPS, limit=1).links["next"]["url"]
+    page = service.get(following)
+    record(service.database, [MIDDLE + 9 * ONE_DAY], 1, "sample")
+    service.statements.clear()
+    assert service.get(following, known=page.headers["etag"]).status_code == 304
+    assert service.statements == []
+    assert service.get(following).content == page.content
+    record(service.database, [MIDDLE], 2, "observed")
+    answer = service.get(following)
+    assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
