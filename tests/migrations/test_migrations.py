@@ -1,5 +1,6 @@
 """Every schema goes up, down and up again, and is then what the models say."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,13 +9,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, MetaData, text
+from sqlalchemy.orm import Session
 
 from cli.migrate import LOCK, MigrationFailed, migrate
 from cli.settings import SCHEMAS
 from gateway.keys.module import module as gateway
 from services.catalog.module import module as catalog
 from services.entitlements.module import module as entitlements
+from services.pricing.market_caps.schemas import Days
+from services.pricing.market_caps.service import MarketCapService
 from services.pricing.module import module as pricing
+from services.pricing.prices.schemas import Edition
+from shared.clock import DatabaseClock
 from tests.migrations.database import Empty, alembic
 
 MODULES = {"gateway": gateway, "catalog": catalog, "entitlements": entitlements, "pricing": pricing}
@@ -65,6 +71,32 @@ def test_every_migrate_begins_a_new_epoch(schema: str, empty: Empty) -> None:
         with empty.connected() as connection:
             epochs.append(connection.execute(text(f"select epoch from {schema}.coherence")).scalar_one())  # noqa: S608
     assert len(set(epochs)) == 3
+
+
+def test_market_caps_of_before_they_had_versions_are_a_series_of_one(empty: Empty) -> None:
+    migrate(empty.settings)
+    with empty.connected() as connection:
+        command.downgrade(alembic("pricing", connection), "0004")
+    with empty.connected() as connection:
+        connection.execute(
+            text(
+                """insert into pricing.market_caps values
+                    ('BTC', '2026-01-01', 2.50, '2026-01-01 20:00Z', 'observed', '2026-01-01 20:00Z'),
+                    ('ETH', '2026-01-01', 1.50, '2026-01-01 20:00Z', 'sample', '2026-01-02 20:00Z')"""
+            )
+        )
+    migrate(empty.settings)
+    with empty.connected() as connection:
+        kept = text("select dataset, source, version, first_version, updated_at::text from pricing.series order by 1")
+        series = [tuple(row) for row in connection.execute(kept)]
+        assert series == [
+            ("BTC", "coincap", 1, 1, "2026-01-01 20:00:00+00"),
+            ("ETH", "sample", 1, 1, "2026-01-02 20:00:00+00"),
+        ]
+        told = MarketCapService(Session(connection), DatabaseClock()).read(
+            Days("BTC", date(2026, 1, 1), date(2026, 1, 2), edition=Edition(1, None)), limit=None
+        )
+        assert [str(row.market_cap_usd) for row in told.rows] == ["2.50"]
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
