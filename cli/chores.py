@@ -220,7 +220,7 @@ def run_job_command(
     day: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help=DAY)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a job in the foreground: sync-prices (all that is missing) or backfill-market-caps (of a day)."""
+    """Run a job in the foreground: sync-prices (what is new, and older history) or backfill-market-caps (of a day)."""
     with (
         operator_environment(OperatorSettings.load()),
         _progress() as progress,

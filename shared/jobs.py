@@ -49,6 +49,7 @@ RENEW = 15.0
 LONGEST = 900.0
 LOOK_BACK = timedelta(days=31)
 MAX_ATTEMPTS = 30
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Progress(Protocol):
@@ -85,11 +86,23 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: counts by name, and whether (and why) something was left that another attempt may complete."""
+    """What a run did: counts by name, and whether (and why) something was left that another attempt may complete.
+
+    Where `again` is false, no attempt would before somebody mends the cause: the run has failed and is left to the next
+    slot, and to people.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     note: str | None = None
+    again: bool = True
+
+    @property
+    def state(self) -> str:
+        """What the run has come to."""
+        if not self.partial:
+            return "done"
+        return "partial" if self.again else "failed"
 
 
 @dataclass(frozen=True)
@@ -297,7 +310,7 @@ class JobRuns:
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
             self._finish(claim, "failed", {}, _reason(error))
             raise
-        self._finish(claim, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
+        self._finish(claim, outcome.state, outcome.counts, outcome.note, again=outcome.again)
         return outcome
 
     @contextmanager
@@ -334,16 +347,18 @@ class JobRuns:
         error: str | None,
         *,
         counted: bool = True,
+        again: bool = True,
     ) -> None:
         """Record the outcome, unless the lease ran out and another attempt took over.
 
         What is not done is due again after a while that grows to an hour with each attempt that counts.
         """
         table, now = self._table, func.clock_timestamp()
-        again: dict[str, Any] = {"due_at": now + min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))}
+        wait = min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))
+        due: dict[str, Any] = {"due_at": now + wait if again else NEVER}
         if not counted:
-            again = {"due_at": now, "attempts": claim.attempt - 1}
-        values = {"state": state, "finished_at": now, "counts": counts, "error": error, **again}
+            due = {"due_at": now, "attempts": claim.attempt - 1}
+        values = {"state": state, "finished_at": now, "counts": counts, "error": error, **due}
         with self._database.transaction() as session:
             session.execute(update(table).where(*self._own(claim)).values(values))
 

@@ -20,6 +20,8 @@ DAY = timedelta(days=1)
 FIRST_DAY = date(2009, 1, 3)  # no coin is older
 JUMP = 10
 APART = timedelta(minutes=5)
+REST = timedelta(days=1)
+REVISITED = {"1h": timedelta(days=2), "1d": timedelta(days=7)}
 EXACT = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,6 +55,28 @@ def resumed(asked_until: datetime, last: datetime | None, span: timedelta) -> da
     One call's span before the end of what was asked for, at most: a source that has stopped is not asked ever more.
     """
     return min(asked_until, max(last or asked_until, asked_until - span))
+
+
+def revisited(position: Position, start: datetime, now: datetime) -> datetime:
+    """Where a day's first sync starts: some days back, for what came late behind newer bars, or was revised since."""
+    if position.asked_at is None or position.asked_at.date() == now.date():
+        return start
+    return min(start, max(position.asked_from, position.asked_until - REVISITED[position.frequency]))
+
+
+def rests(position: Position, now: datetime) -> bool:
+    """Whether older history was refused or unreadable within a day: each look at a whole window is dear."""
+    return position.history_failed_at is not None and now < position.history_failed_at + REST
+
+
+def is_of_day(at: datetime | None, now: datetime) -> bool:
+    """Whether it was on this day (UTC)."""
+    return at is not None and at.date() == now.date()
+
+
+def is_of_another(position: Position, slug: str) -> bool:
+    """Whether the position is of another asset than the one that is wanted now."""
+    return position.slug not in (None, slug)
 
 
 def move(position: Position, since: datetime, until: datetime, *, held: bool) -> None:

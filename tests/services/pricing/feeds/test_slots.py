@@ -151,7 +151,8 @@ def test_s2_three_days_late_each_missed_slot_is_run_once_oldest_first_and_no_val
     ]
     ran = world.sql("select slot, state, attempts from pricing.job_runs order by started_at")
     assert [slot for slot, _, _ in ran] == [SLOT + n * DAY for n in range(4)]
-    assert [(state, attempts) for _, state, attempts in ran] == [("partial", 1)] * 3 + [("done", 1)]  # no ETH then
+    assert [(state, attempts) for _, state, attempts in ran] == [("done", 1)] * 4
+    assert world.sql("select sum((counts ->> 'unknown')::int) from pricing.job_runs") == [(4,)]  # ETH, and BTC once
 
 
 @contextmanager
