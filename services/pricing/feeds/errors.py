@@ -9,6 +9,13 @@ class JobNotFound(Problem):
     status = 404
 
 
+class KeyUnusable(ValueError):
+    """TICKGATE_COINCAP_API_KEY must be printable ASCII and not empty."""
+
+    def __str__(self) -> str:
+        return self.__doc__ or ""
+
+
 class SourceError(Exception):
     """The price source failed."""
 
