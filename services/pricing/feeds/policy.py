@@ -9,7 +9,7 @@ from statistics import median_low
 from services.pricing.access.schemas import OfferedDataset
 from services.pricing.feeds.entities import MarketCap, Position, Sample, Suspect
 from services.pricing.feeds.schemas import Feed, Judged
-from services.pricing.prices.policy import PERIODS, stored_frequencies
+from services.pricing.prices.policy import PERIODS, SAMPLE, stored_frequencies
 from services.pricing.prices.schemas import Known
 
 SYNC = "sync-prices"
@@ -27,10 +27,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def feeds(datasets: Iterable[OfferedDataset], source: str) -> list[Feed]:
-    """What a source is asked for; it must know the asset's slug, only the sample needs none."""
+    """What a source is asked for; it must know the asset's slug, only the sample takes any."""
     found = []
     for dataset in datasets:
-        slug = dataset.sources.get("coincap") or (dataset.symbol.lower() if source == "sample" else None)
+        any_slug = next(iter(dataset.sources.values()), dataset.symbol.lower())
+        slug = any_slug if source == SAMPLE else dataset.sources.get(source)
         frequencies = stored_frequencies(dataset.frequencies)
         if slug and frequencies:
             found.append(Feed(dataset.symbol, slug, frequencies))

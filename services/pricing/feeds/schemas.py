@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from services.pricing.feeds.entities import Sample
 from services.pricing.feeds.errors import SourceError
+from services.pricing.prices.errors import SeriesHasOtherSource
 from services.pricing.prices.schemas import Counts
 from shared.jobs import Outcome
 from shared.pagination import Page
@@ -67,6 +68,11 @@ class Tally:
         self.counts["failed"] += 1
         self.note(error, name)
 
+    def skipped(self, why: SeriesHasOtherSource) -> None:
+        """Count and note a series that is left alone."""
+        self.counts["skipped"] += 1
+        self.notes.append(str(why))
+
     def note(self, error: SourceError, name: str | None = None) -> None:
         """Note why something is left."""
         self.notes.append(f"{name}: {error}" if name else str(error))
@@ -116,7 +122,7 @@ class RunOut(Output):
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     counts: dict[str, int] = Field(examples=[{"series": 3, "inserted": 2, "revised": 1, "unchanged": 0}])
-    error: str | None = Field(description="What failed, or what a partial run left undone.", examples=[None])
+    error: str | None = Field(description="What failed, or what was left undone, and why.", examples=[None])
 
 
 class RunList(Output):

@@ -104,8 +104,8 @@ class Feeds:
                 tally.counts["series"] += 1
                 try:
                     one = self._series(feed, frequency)
-                except SeriesHasOtherSource:
-                    tally.counts["skipped"] += 1
+                except SeriesHasOtherSource as error:
+                    tally.skipped(error)
                     continue
                 if one.position.failed_at is not None and one.position.failed_at >= slot:
                     tally.failed(FailedAlready(), one.name)
@@ -190,8 +190,8 @@ class Feeds:
         one.position.tried_at = self._now()
         try:
             act()
-        except SeriesHasOtherSource:
-            tally.counts["skipped"] += 1
+        except SeriesHasOtherSource as error:
+            tally.skipped(error)
             one.held = True
         except SourceError as error:
             if error.ends_run:
