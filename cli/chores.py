@@ -222,7 +222,10 @@ def run_job_command(
     day: Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help=DAY)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a job in the foreground: sync-prices (all that is missing) or backfill-market-caps (of a day)."""
+    """Run a job in the foreground: sync-prices (what is new, and older history) or backfill-market-caps (of a day).
+
+    Exit 1 if something was left.
+    """
     with (
         operator_environment(OperatorSettings.load(), pricing_module),
         _progress() as progress,
@@ -239,6 +242,8 @@ def run_job_command(
         )
     which = {"job": name} if meant is None else {"job": name, "day": meant.isoformat()}
     _show({**which, "partial": outcome.partial, "note": outcome.note, **outcome.counts}, as_json=as_json)
+    if outcome.partial:
+        raise typer.Exit(1)
 
 
 def _day(settings: PricingSettings, name: str, given: date | None) -> date | None:

@@ -20,6 +20,8 @@ from cli.platform import PlatformFailed, PortTaken
 from cli.refusals import told
 from cli.settings import OperatorSettings
 from cli.up import up
+from services.pricing.access.errors import CatalogUnavailable
+from services.pricing.feeds.errors import KeyUnusable
 from services.pricing.prices.errors import ImportRefused
 from shared import __version__
 from shared.errors import Problem
@@ -38,6 +40,8 @@ EXPECTED = (
     ImportRefused,
     AlreadyRunning,
     NothingDead,
+    CatalogUnavailable,
+    KeyUnusable,
 )
 app = typer.Typer(
     no_args_is_help=True,

@@ -74,7 +74,7 @@ def _inner_scope(scope: Scope, route: Route, token: str) -> Scope:
         "raw_path": path,
         "query_string": scope["query_string"],
         "root_path": "",
-        "headers": to_service(scope["headers"], token=token),
+        "headers": to_service(scope["headers"], token=token, method=scope["method"]),
         "client": None,
         "server": None,
     }

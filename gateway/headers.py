@@ -4,6 +4,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import correlation, identity
+from shared import method as asked
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -31,12 +32,12 @@ NOT_TO_CLIENT = {
 INTERNAL = b"x-tickgate-"
 
 
-def to_service(headers: Headers, *, token: str) -> Headers:
-    """What a service is told: the client's headers that are on the list, the proven identity and the request id."""
+def to_service(headers: Headers, *, token: str, method: str) -> Headers:
+    """What a service is told: the client's headers on the list, the proven identity, the request id, a HEAD."""
     passed = [(name, value) for name, value in headers if name in TO_SERVICE]
     request_id = correlation.request_id() or ""
     own = [(identity.HEADER.encode(), token.encode()), (correlation.HEADER.encode(), request_id.encode())]
-    return passed + own
+    return passed + own + ([(asked.HEADER.encode(), b"HEAD")] if method == "HEAD" else [])
 
 
 def to_client(headers: Headers) -> Headers:

@@ -80,8 +80,10 @@ class _Answer:
 
     async def _begin(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
-        if message["status"] == 304 and self._coding and self._tagged:
-            _tag(headers, self._coding)
+        if message["status"] == 304 and "etag" in headers:
+            headers.add_vary_header("Accept-Encoding")
+            if self._coding and self._tagged:
+                _tag(headers, self._coding)
         if message["status"] != 200 or headers.get("content-type", "").partition(";")[0] not in COMPRESSIBLE:
             await self._send(message)
             return

@@ -1,6 +1,10 @@
-"""Scheduled work as rows: a run is one row per (job, slot), so that each slot is done once, whoever ticks."""
+"""Scheduled work as rows: a run is one row per (job, slot), so that each slot is done once, whoever ticks.
+
+Of each job one run is under way at a time, whatever its slot: a job may remember what it has read.
+"""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,7 +17,20 @@ from uuid import UUID
 
 import structlog
 from apscheduler.triggers.cron import CronTrigger
-from sqlalchemy import Column, ColumnElement, MetaData, Table, Text, UniqueConstraint, Uuid, func, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import types as t
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +49,7 @@ RENEW = 15.0
 LONGEST = 900.0
 LOOK_BACK = timedelta(days=31)
 MAX_ATTEMPTS = 30
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Progress(Protocol):
@@ -60,7 +78,7 @@ def interrupted_by(stop: Flag) -> Progress:
 
 
 class AlreadyRunning(Exception):
-    """This run is under way elsewhere; wait for it. One whose process died can be run a minute later."""
+    """A run of this job is under way elsewhere; wait for it. When its process died, that is a minute later."""
 
     def __str__(self) -> str:
         return self.__doc__ or ""
@@ -68,11 +86,23 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: counts by name, and whether (and why) something was left that another attempt may complete."""
+    """What a run did: counts by name, and whether (and why) something was left that another attempt may complete.
+
+    Where `again` is false, no attempt would before somebody mends the cause: the run has failed and is left to the next
+    slot, and to people.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     note: str | None = None
+    again: bool = True
+
+    @property
+    def state(self) -> str:
+        """What the run has come to."""
+        if not self.partial:
+            return "done"
+        return "partial" if self.again else "failed"
 
 
 @dataclass(frozen=True)
@@ -158,11 +188,11 @@ class JobRuns:
         self._working = Lock()
 
     def ensure_due_runs(self) -> None:
-        """Write a due run for every slot that lacks one since the first, at most 30 of each job, the newest of them."""
+        """Write a due run for every slot since the first that lacks one, of the 30 newest of each job."""
         with self._database.transaction() as session:
             now = self._clock.now(session)
             for job in self._jobs.values():
-                for slot in self._missing(session, job, now)[-CATCH_UP:]:
+                for slot in self._missing(session, job, now):
                     request_run(session, self._table, job.name, slot, due_at=slot if slot > now else None)
 
     def _missing(self, session: Session, job: Job, now: datetime) -> list[datetime]:
@@ -173,19 +203,27 @@ class JobRuns:
         if first is not None:
             start = max(first, now - LOOK_BACK)
             known = set(session.scalars(select(table.c.slot).where(table.c.job == job.name, table.c.slot > start)))
-            return [slot for slot in job.slots(start, now) if slot not in known]
+            newest = deque(job.slots(start, now), maxlen=CATCH_UP)  # else each call would go further back
+            return [slot for slot in newest if slot not in known]
         if job.from_start:
             return list(job.slots(now - timedelta(days=1), now))[-1:]
         return list(islice(job.slots(now, now + FAR), 1))
 
     def run_due(self) -> int:
-        """Run what is due, oldest slot first, until nothing is; how many runs were made."""
+        """Run what is due, oldest slot first, until nothing is; how many runs were made.
+
+        None, at once, where this is being done already.
+        """
         made = 0
-        with self._working:
+        if not self._working.acquire(blocking=False):
+            return made
+        try:
             while (claimed := self._claim()) is not None:
                 made += 1
                 if not self._run(claimed):
                     break
+        finally:
+            self._working.release()
         return made
 
     def wait_idle(self, seconds: float) -> bool:
@@ -196,22 +234,37 @@ class JobRuns:
         return idle
 
     def _claim(self) -> Claim | None:
-        table = self._table
         with self._database.transaction() as session:
-            self._give_up(session)
-            due = (
-                select(table.c.id)
-                .where(
-                    table.c.state != "done",
-                    table.c.attempts < MAX_ATTEMPTS,
-                    table.c.due_at <= func.clock_timestamp(),
-                    table.c.job.in_(self._jobs),
-                )
-                .order_by(table.c.slot)
-                .limit(1)
-                .with_for_update(skip_locked=True)
+            return self._claimed(session)
+
+    def _claimed(self, session: Session) -> Claim | None:
+        self._take_turns(session)
+        self._give_up(session)
+        table = self._table
+        due = (
+            select(table.c.id)
+            .where(
+                table.c.state != "done",
+                table.c.attempts < MAX_ATTEMPTS,
+                table.c.due_at <= func.clock_timestamp(),
+                table.c.job.in_(self._jobs),
+                table.c.job.not_in(self._under_way()),
             )
-            return self._begin(session, table.c.id == due.scalar_subquery())
+            .order_by(table.c.slot)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        return self._begin(session, table.c.id == due.scalar_subquery())
+
+    def _take_turns(self, session: Session) -> None:
+        """One claim after another: two at once would not see each other's runs."""
+        name = f"{self._table.fullname}/claim"
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+    def _under_way(self) -> Select[str]:
+        """The jobs of which somebody has a run."""
+        other = self._table.alias()
+        return select(other.c.job).where(other.c.state == "running", other.c.due_at > func.clock_timestamp())
 
     def _give_up(self, session: Session) -> None:
         """A run that was killed in its last attempt has failed."""
@@ -230,8 +283,9 @@ class JobRuns:
     def run_now(self, name: str, slot: datetime) -> Outcome:
         """Run one slot here, also one that was done; raises AlreadyRunning, and whatever the job fails with."""
         with self._database.transaction() as session:
+            self._take_turns(session)
             run_id = request_run(session, self._table, name, slot, requested_by="operator")
-            claim = self._begin(session, self._table.c.id == run_id, at_rest(self._table))
+            claim = self._begin(session, self._table.c.id == run_id, self._table.c.job.not_in(self._under_way()))
         if claim is None:
             raise AlreadyRunning
         return self._attempt(claim)
@@ -256,7 +310,7 @@ class JobRuns:
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
             self._finish(claim, "failed", {}, _reason(error))
             raise
-        self._finish(claim, "partial" if outcome.partial else "done", outcome.counts, outcome.note)
+        self._finish(claim, outcome.state, outcome.counts, outcome.note, again=outcome.again)
         return outcome
 
     @contextmanager
@@ -293,16 +347,18 @@ class JobRuns:
         error: str | None,
         *,
         counted: bool = True,
+        again: bool = True,
     ) -> None:
         """Record the outcome, unless the lease ran out and another attempt took over.
 
         What is not done is due again after a while that grows to an hour with each attempt that counts.
         """
         table, now = self._table, func.clock_timestamp()
-        again: dict[str, Any] = {"due_at": now + min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))}
+        wait = min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))
+        due: dict[str, Any] = {"due_at": now + wait if again else NEVER}
         if not counted:
-            again = {"due_at": now, "attempts": claim.attempt - 1}
-        values = {"state": state, "finished_at": now, "counts": counts, "error": error, **again}
+            due = {"due_at": now, "attempts": claim.attempt - 1}
+        values = {"state": state, "finished_at": now, "counts": counts, "error": error, **due}
         with self._database.transaction() as session:
             session.execute(update(table).where(*self._own(claim)).values(values))
 

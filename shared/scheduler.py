@@ -1,5 +1,6 @@
 """The scheduler: APScheduler ticks in a process of its own, Postgres decides what is due."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -27,17 +28,18 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
     """Tick until `stop` is set: at every job's own times and each 30 seconds look for due slots, each second for runs.
 
     A tick that fails is logged and the next one comes; what was missed while nobody ticked is caught up. A run under
-    way is interrupted at its next step, and taken up again by whoever schedules next. Chores tick at their own pace.
+    way is interrupted at its next step, and taken up again by whoever schedules next. Jobs run side by side, and chores
+    tick at their own pace.
     """
     if (module.jobs is None) != (module.job_runs is None) or not (module.jobs or module.chores):
         raise ValueError(f"{module.name} has no scheduled jobs")
     jobs = module.jobs(settings, interrupted_by(stop)) if module.jobs is not None else ()
     with closing(Database(settings.database, pool_size=5)) as database:
-        runs = None if module.job_runs is None else JobRuns(database, module.job_runs, jobs)
+        runs = [] if module.job_runs is None else [JobRuns(database, module.job_runs, (job,)) for job in jobs]
         health = Health({"database": partial(check_revision, database, module)})
         scheduler = _scheduler(health)
-        if runs is not None:
-            _add_runs(scheduler, runs, jobs)
+        for job, of_job in zip(jobs, runs, strict=True):
+            _add_runs(scheduler, of_job, job)
         for chore in module.chores:
             _add(scheduler, partial(chore.run, settings, database), chore.seconds)
         metrics = exposition(TableGauges(database, gauges_of(module), service=module.name))
@@ -47,8 +49,9 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
             logger.info("scheduler started", service=module.name, jobs=names)
             stop.wait()
             scheduler.shutdown(wait=False)
-            if runs is not None:
-                runs.wait_idle(GRACE)
+            deadline = time.monotonic() + GRACE
+            for of_job in runs:
+                of_job.wait_idle(max(0.0, deadline - time.monotonic()))
 
 
 def gauges_of(module: Module) -> tuple[Gauges, ...]:
@@ -65,13 +68,14 @@ def _scheduler(health: Health) -> BackgroundScheduler:
     return scheduler
 
 
-def _add_runs(scheduler: BackgroundScheduler, runs: JobRuns, jobs: tuple[Job, ...]) -> None:
-    for job in jobs:
-        scheduler.add_job(runs.ensure_due_runs, CronTrigger.from_crontab(job.cron, timezone=UTC))
+def _add_runs(scheduler: BackgroundScheduler, runs: JobRuns, job: Job) -> None:
+    """A job's own ticks, so that no job waits for another; one that comes while a run takes long ends at once."""
+    scheduler.add_job(runs.ensure_due_runs, CronTrigger.from_crontab(job.cron, timezone=UTC))
     _add(scheduler, runs.ensure_due_runs, TICK)
-    _add(scheduler, runs.run_due, 1)
+    _add(scheduler, runs.run_due, 1, max_instances=2)
 
 
-def _add(scheduler: BackgroundScheduler, run: Callable[[], object], seconds: int) -> None:
+def _add(scheduler: BackgroundScheduler, run: Callable[[], object], seconds: int, *, max_instances: int = 1) -> None:
     """Now, and again after as many seconds."""
-    scheduler.add_job(run, "interval", seconds=seconds, next_run_time=datetime.now(UTC))
+    now = datetime.now(UTC)
+    scheduler.add_job(run, "interval", seconds=seconds, next_run_time=now, max_instances=max_instances)

@@ -160,6 +160,22 @@ def test_what_cannot_be_done_is_refused_in_clear_words(
     assert text in _refused(*arguments, env=env)
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"TICKGATE_COINCAP_API_KEY": "sch\u00fcssel"}, "TICKGATE_COINCAP_API_KEY must be printable ASCII"),
+        ({"TICKGATE_CATALOG_URL": "http://127.0.0.1:9"}, "The catalog did not answer"),
+        ({"TICKGATE_COINCAP_API_KEY": "key", "TICKGATE_COINCAP_URL": "http://127.0.0.1:9"}, "cannot answer now"),
+    ],
+)
+def test_a_job_that_cannot_be_run_ends_in_clear_words_and_status_1(
+    env: dict[str, str], settings: dict[str, str], text: str
+) -> None:
+    answer = tickgate("jobs", "run", "backfill-market-caps", "--date", "2026-01-30", env=env | settings)
+    told = " ".join((answer.stdout + answer.stderr).split())
+    assert (answer.returncode, text in told, "Traceback" in told) == (1, True, False), told
+
+
 def test_both_jobs_run_by_hand(world: World, env: dict[str, str]) -> None:
     synced = _json("jobs", "run", "sync-prices", env=env)
     assert (synced["job"], synced["partial"]) == ("sync-prices", False)

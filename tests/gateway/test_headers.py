@@ -17,6 +17,7 @@ def test_a_service_is_told_what_is_on_the_list_and_no_more() -> None:
         (b"last-event-id", b"7"),
         (b"x-tickgate-identity", b"forged"),
         (b"x-tickgate-anything", b"forged"),
+        (b"x-tickgate-method", b"forged"),
         (b"x_tickgate_identity", b"forged"),
         (b"x-api-key", b"secret"),
         (b"x-request-id", b"theirs"),
@@ -29,10 +30,11 @@ def test_a_service_is_told_what_is_on_the_list_and_no_more() -> None:
         (b"transfer-encoding", b"chunked"),
         (b"content-length", b"5"),
     ]
-    assert to_service(given, token="proven") == [
+    assert to_service(given, token="proven", method="HEAD") == [
         *given[:6],
         (b"x-tickgate-identity", b"proven"),
         (b"x-request-id", b""),
+        (b"x-tickgate-method", b"HEAD"),
     ]
 
 

@@ -132,6 +132,7 @@ def test_a_tag_is_good_for_its_own_coding(
 ) -> None:
     answer, _ = raw(client, "/whole", accept, **{"If-None-Match": known})
     assert (answer.status_code, answer.headers["etag"]) == (status, told)
+    assert "Accept-Encoding" in answer.headers["vary"]  # a 304 as the answer that it stands for
 
 
 def test_what_is_not_worth_it_or_not_meant_stays_as_it_is(client: httpx.Client) -> None:

@@ -2,14 +2,15 @@
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from shared.jobs import MAX_ATTEMPTS, AlreadyRunning, Interrupted, Job, JobRuns, Outcome, interrupted_by, request_run
 from tests.shared.ground import Ground, job_runs, until
-from tests.shared.work import DAILY, DUE_AGAIN, MOMENT, Hand, Work, days, job
+from tests.shared.work import DAILY, DUE_AGAIN, MOMENT, Hand, Work, days, job, nothing
 
 
 def test_two_runners_at_the_same_moment_do_a_slot_once(ground: Ground) -> None:
@@ -27,6 +28,60 @@ def test_two_runners_at_the_same_moment_do_a_slot_once(ground: Ground) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(tick, range(4))) == 10
     assert sorted(work.slots) == days(0, 9)
+
+
+def two_missed_slots(ground: Ground, kind: type[JobRuns]) -> JobRuns:
+    """Runs of one job with two slots that are due."""
+    hand = Hand(MOMENT)
+    runs = kind(ground.database, job_runs, (job(Work()),), hand)
+    runs.ensure_due_runs()
+    hand.at = MOMENT + timedelta(days=1)
+    runs.ensure_due_runs()
+    return runs
+
+
+def claimed_at_once(ground: Ground, runs: JobRuns) -> list[datetime]:
+    """The slots that two runners have, of which the second asks before the first has committed."""
+    with ThreadPoolExecutor(1) as pool:
+        with ground.database.transaction() as session:
+            first = runs._claimed(session)
+            asked = pool.submit(runs._claim)
+            wait([asked], timeout=0.3)
+        return [claim.slot for claim in (first, asked.result(5)) if claim is not None]
+
+
+def test_s1_of_one_job_one_run_is_under_way_whatever_the_slot(ground: Ground) -> None:
+    runs = two_missed_slots(ground, JobRuns)
+    assert claimed_at_once(ground, runs) == [MOMENT]
+    with pytest.raises(AlreadyRunning):
+        runs.run_now("sync", MOMENT + timedelta(days=7))
+    assert runs._claim() is None
+
+    ground.sql("update ground.job_runs set state = 'done' where state = 'running'")
+    assert [runs._claim() is not None for _ in range(2)] == [True, False]
+
+
+def test_s1_without_turns_two_would_have_a_run_each(ground: Ground) -> None:
+    """The negative control: neither sees what the other is about to write."""
+
+    class Unguarded(JobRuns):
+        def _take_turns(self, session: Session) -> None:
+            pass
+
+    assert claimed_at_once(ground, two_missed_slots(ground, Unguarded)) == days(0, 1)
+
+
+def test_a_runner_that_is_at_work_does_not_begin_again(ground: Ground) -> None:
+    inner = list[int]()
+
+    def run(_slot: datetime) -> Outcome:
+        inner.append(runs.run_due())
+        return Outcome()
+
+    other = Job(name="other", cron=DAILY, run=nothing, from_start=True)
+    runs = JobRuns(ground.database, job_runs, (job(run), other), Hand(MOMENT))
+    runs.ensure_due_runs()
+    assert (runs.run_due(), inner) == (2, [0])
 
 
 def test_a_run_whose_process_was_killed_is_taken_up_when_its_lease_is_over(ground: Ground) -> None:

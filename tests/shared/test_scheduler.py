@@ -93,6 +93,33 @@ def test_s3_a_database_that_restarts_at_the_slot_is_waited_out_and_the_scheduler
     assert len(slots) == 1
 
 
+def test_a_long_run_keeps_no_other_job_waiting_and_is_nothing_to_warn_of(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, short = Flag(), Flag()
+
+    def long_run(_slot: datetime) -> Outcome:
+        assert short.wait(10)
+        time.sleep(2.2)  # two ticks more
+        return Outcome()
+
+    def short_run(_slot: datetime) -> Outcome:
+        short.set()
+        return Outcome()
+
+    def build(_settings: ServiceSettings, _progress: Progress) -> tuple[Job, ...]:
+        cron = "0 20 * * *"
+        return Job("long", cron, long_run, from_start=True), Job("short", cron, short_run, from_start=True)
+
+    module = module_named(job_runs=job_runs, jobs=build)
+    thread = threading.Thread(target=run_scheduler, args=(module, ground.settings, stop))
+    thread.start()
+    assert until(lambda: ground.sql("select state from ground.job_runs") == [("done",)] * 2)
+    stop.set()
+    thread.join(timeout=10)
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 @pytest.mark.parametrize("lacking", [{"jobs": None, "job_runs": job_runs}, {"jobs": jobs(lambda *_: Outcome())}])
 def test_a_service_without_jobs_has_no_scheduler(lacking: dict[str, Any], ground: Ground) -> None:
     with pytest.raises(ValueError, match="has no scheduled jobs"):

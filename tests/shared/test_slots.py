@@ -95,6 +95,21 @@ def test_at_most_thirty_slots_are_caught_up_the_newest_of_them(ground: Ground) -
 
     assert runs.run_due() == CATCH_UP
     assert work.slots[1:] == days(16, 45)
+    runs.ensure_due_runs()
+    assert runs.run_due() == 0
+
+
+def test_of_an_hourly_job_too_no_more_than_thirty_however_often_is_looked(ground: Ground) -> None:
+    work, hand = Work(), Hand(MOMENT)
+    runs = JobRuns(ground.database, job_runs, (job(work, cron="2 * * * *"),), hand)
+    runs.ensure_due_runs()
+    hand.at = MOMENT + timedelta(days=20)
+    for _ in range(3):
+        runs.ensure_due_runs()
+
+    assert ground.sql("select count(*) from ground.job_runs") == [(1 + CATCH_UP,)]
+    runs.run_due()
+    assert work.slots == sorted(work.slots)
 
 
 def test_s4_a_year_with_thirty_outages_does_each_slot_once(ground: Ground) -> None:

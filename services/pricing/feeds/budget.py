@@ -1,6 +1,6 @@
 """Pure rules of a source's account: what a call costs, what each purpose must leave, and when to stop calling."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -10,6 +10,8 @@ from services.pricing.feeds.schemas import Feed
 
 CALLS_A_MINUTE = 600
 BYTES_A_CREDIT = 2_500
+POINT_BYTES = 137  # of a history, with its supply
+ASSET_BYTES = 600
 FAILURES = 5
 OPEN = timedelta(seconds=60)
 DAILY = {"1h": 24, "1d": 1}
@@ -32,10 +34,10 @@ class Allowance:
     syncs: int
 
 
-def allowance(credits_: int, feeds: Iterable[Feed]) -> Allowance:
-    """What a day of these feeds costs: a call for every hour of 1h, one for 1d, and one in all for the snapshot."""
+def allowance(credits_: int, feeds: Collection[Feed]) -> Allowance:
+    """What a day of these feeds costs: a call for every hour of 1h, one for 1d, and a snapshot of them all."""
     syncs = sum(DAILY[frequency] for feed in feeds for frequency in feed.frequencies)
-    return Allowance(credits_, snapshots=1, syncs=syncs)
+    return Allowance(credits_, snapshots=cost(ASSET_BYTES * len(feeds)), syncs=syncs)
 
 
 def cost(size: int) -> int:
@@ -44,7 +46,7 @@ def cost(size: int) -> int:
 
 
 def reserve(allowance: Allowance, purpose: Purpose, today: date) -> int:
-    """What a purpose may not touch: the daily jobs' need until the month ends, and half as much again for retries."""
+    """What a purpose may not touch: the daily jobs' need until the month ends, and half as much for asking again."""
     days = (first_of_next_month(today) - today).days
     needs = {
         Purpose.SNAPSHOT: 0,

@@ -10,15 +10,13 @@ from typing import Self
 from urllib.parse import quote
 
 from services.pricing.feeds import wire
-from services.pricing.feeds.budget import cost
+from services.pricing.feeds.budget import ASSET_BYTES, POINT_BYTES, cost
 from services.pricing.feeds.connection import Connection, Gate, Open
 from services.pricing.feeds.entities import Caps, History
 from services.pricing.feeds.errors import UnknownAsset
 from services.pricing.feeds.source import period, require_window
 
 SLUGS_A_CALL = 100
-POINT_BYTES = 137  # of a history, with its supply
-ASSET_BYTES = 600
 
 
 @dataclass(frozen=True)

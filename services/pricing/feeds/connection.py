@@ -12,6 +12,7 @@ import httpx
 from services.pricing.feeds import wire
 from services.pricing.feeds.errors import (
     CreditsExhausted,
+    KeyUnusable,
     RunOver,
     SourceError,
     SourceRefused,
@@ -179,7 +180,7 @@ def _printable(key: str) -> str:
     """The key without the newline a file ends in; one that no header can carry would be spelled out in its error."""
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable():
-        raise ValueError("the CoinCap API key must be printable ASCII and not empty")
+        raise KeyUnusable
     return key
 
 

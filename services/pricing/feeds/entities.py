@@ -73,7 +73,9 @@ class Position(Base, table=True):
     """How far a source was asked for a series: all of [asked_from, asked_until), up to now at `asked_at`.
 
     `tried_at` is when it was last begun, so that one that always fails does not keep the others waiting; `failed_at`
-    is when it failed in a way that asking again does not mend. The frequency `cap` is of the market capitalisations.
+    is when it failed in a way that asking again does not mend; `history_failed_at` the same of what is older, which is
+    asked for again a day later. `slug` is the asset that was asked for, null for one from before that was kept. The
+    frequency `cap` is of the market capitalisations.
     """
 
     __tablename__ = "feed_positions"
@@ -87,6 +89,8 @@ class Position(Base, table=True):
     asked_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
     tried_at: dt.datetime = Field(sa_type=UtcDateTime)
     failed_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    history_failed_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)
+    slug: str | None = None
 
 
 class Suspect(Base, table=True):

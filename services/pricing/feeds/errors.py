@@ -9,10 +9,18 @@ class JobNotFound(Problem):
     status = 404
 
 
+class KeyUnusable(ValueError):
+    """TICKGATE_COINCAP_API_KEY must be printable ASCII and not empty."""
+
+    def __str__(self) -> str:
+        return self.__doc__ or ""
+
+
 class SourceError(Exception):
     """The price source failed."""
 
     ends_run = False  # whether asking for another series would fail in the same way
+    lasts = False  # whether asking again in some minutes would
 
     def __init__(self, detail: str = "") -> None:
         message = self.__doc__ or type(self).__name__
@@ -31,18 +39,21 @@ class SourceRefused(SourceError):
     """The price source refused the API key; check TICKGATE_COINCAP_API_KEY."""
 
     ends_run = True
+    lasts = True
 
 
 class CreditsExhausted(SourceError):
     """The price source's credits for this month are used up; the key itself is good."""
 
     ends_run = True
+    lasts = True
 
 
 class SourceRetired(SourceError):
     """This address of the price source was switched off; set TICKGATE_COINCAP_URL to https://rest.coincap.io/v3."""
 
     ends_run = True
+    lasts = True
 
 
 class UnknownAsset(SourceError):
@@ -67,6 +78,7 @@ class BudgetSpent(SourceError):
     """What is left of this month's credits is kept for the daily jobs; see TICKGATE_COINCAP_CREDITS."""
 
     ends_run = True
+    lasts = True
 
 
 class RunOver(SourceError):

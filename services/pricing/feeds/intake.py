@@ -6,13 +6,15 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from services.pricing.feeds import policy
-from services.pricing.feeds.entities import History, Sample
+from services.pricing.feeds.entities import History, Rejected, Sample
 from services.pricing.feeds.repository import FeedRepository
 from services.pricing.feeds.schemas import Asked, Taken
+from services.pricing.feeds.source import period
 from services.pricing.market_caps.policy import DERIVED, SAMPLE
 from services.pricing.market_caps.schemas import DayCap
 from services.pricing.market_caps.service import MarketCapService
-from services.pricing.prices.service import PriceService
+from services.pricing.prices.schemas import Known
+from services.pricing.prices.service import NOTHING_KNOWN, PriceService
 from shared.clock import Clock
 
 
@@ -32,17 +34,34 @@ class Intake:
         """
         kept = FeedRepository(self._session, asked.feed.dataset, asked.frequency)
         suspected = kept.suspects(start=asked.start, end=asked.end)
-        known = self._prices.known(asked.feed.dataset, asked.frequency, self._source, start=asked.start, end=asked.end)
-        judged = policy.judge(history.samples, known, suspected)
-        fresh = kept.quarantine(history.rejected, source=self._source, seen_at=asked.seen_at)
+        known = NOTHING_KNOWN if asked.anew else self._known(asked, asked.start, asked.end)
+        before = {at: suspect for at, suspect in suspected.items() if policy.is_another_look(suspect, asked.seen_at)}
+        judged = policy.judge(history.samples, known, before)
+        rejected = history.rejected or self._doubtful(asked, history)
+        fresh = kept.quarantine(rejected, source=self._source, seen_at=asked.seen_at)
         kept.suspect(judged.suspects, seen_at=asked.seen_at)
         kept.clear([sample.timestamp for sample in judged.trusted if sample.timestamp in suspected])
         stored = self._prices.load(
-            asked.feed.dataset, asked.frequency, self._source, judged.trusted, seen_at=asked.seen_at
+            asked.feed.dataset,
+            asked.frequency,
+            self._source,
+            judged.trusted,
+            seen_at=asked.seen_at,
+            replace=asked.anew,
         )
         self._derive(asked, judged.trusted)
-        counts = {**stored, "suspect": len(judged.suspects), "rejected": len(history.rejected)}
+        counts = {**stored, "suspect": len(judged.suspects), "rejected": len(rejected)}
         return Taken(counts, fresh + sum(looks == 1 for _, looks in judged.suspects))
+
+    def _doubtful(self, asked: Asked, history: History) -> list[Rejected]:
+        """No price at all right before known ones: a hiccup rather than the asset's beginning, if it is seen once."""
+        if asked.anew or history.samples:
+            return []
+        next_ones = self._known(asked, asked.end, asked.end + period(asked.frequency))
+        return [Rejected(f"before {asked.end.isoformat()}", "no price, but some right after")] if next_ones.held else []
+
+    def _known(self, asked: Asked, start: datetime, end: datetime) -> Known:
+        return self._prices.known(asked.feed.dataset, asked.frequency, self._source, start=start, end=end)
 
     def _derive(self, asked: Asked, samples: Sequence[Sample]) -> None:
         """Market capitalisations of days that are over, from hours that carry a supply."""

@@ -9,7 +9,7 @@ from statistics import median_low
 from services.pricing.access.schemas import OfferedDataset
 from services.pricing.feeds.entities import MarketCap, Position, Sample, Suspect
 from services.pricing.feeds.schemas import Feed, Judged
-from services.pricing.prices.policy import PERIODS, stored_frequencies
+from services.pricing.prices.policy import PERIODS, SAMPLE, stored_frequencies
 from services.pricing.prices.schemas import Known
 
 SYNC = "sync-prices"
@@ -19,15 +19,19 @@ SNAPSHOT = time(20, tzinfo=UTC)
 DAY = timedelta(days=1)
 FIRST_DAY = date(2009, 1, 3)  # no coin is older
 JUMP = 10
+APART = timedelta(minutes=5)
+REST = timedelta(days=1)
+REVISITED = {"1h": timedelta(days=2), "1d": timedelta(days=7)}
 EXACT = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def feeds(datasets: Iterable[OfferedDataset], source: str) -> list[Feed]:
-    """What a source is asked for; it must know the asset's slug, only the sample needs none."""
+    """What a source is asked for; it must know the asset's slug, only the sample takes any."""
     found = []
     for dataset in datasets:
-        slug = dataset.sources.get("coincap") or (dataset.symbol.lower() if source == "sample" else None)
+        any_slug = next(iter(dataset.sources.values()), dataset.symbol.lower())
+        slug = any_slug if source == SAMPLE else dataset.sources.get(source)
         frequencies = stored_frequencies(dataset.frequencies)
         if slug and frequencies:
             found.append(Feed(dataset.symbol, slug, frequencies))
@@ -54,6 +58,28 @@ def resumed(asked_until: datetime, last: datetime | None, span: timedelta) -> da
     return min(asked_until, max(last or asked_until, asked_until - span))
 
 
+def revisited(position: Position, start: datetime, now: datetime) -> datetime:
+    """Where a day's first sync starts: some days back, for what came late behind newer bars, or was revised since."""
+    if position.asked_at is None or position.asked_at.date() == now.date():
+        return start
+    return min(start, max(position.asked_from, position.asked_until - REVISITED[position.frequency]))
+
+
+def rests(position: Position, now: datetime) -> bool:
+    """Whether older history was refused or unreadable within a day: each look at a whole window is dear."""
+    return position.history_failed_at is not None and now < position.history_failed_at + REST
+
+
+def is_of_day(at: datetime | None, now: datetime) -> bool:
+    """Whether it was on this day (UTC)."""
+    return at is not None and at.date() == now.date()
+
+
+def is_of_another(position: Position, slug: str) -> bool:
+    """Whether the position is of another asset than the one that is wanted now."""
+    return position.slug not in (None, slug)
+
+
 def move(position: Position, since: datetime, until: datetime, *, held: bool) -> None:
     """Note that [since, until) was asked for, at either end; what is held is asked for once more."""
     if until <= position.asked_from:
@@ -67,6 +93,11 @@ def is_jump(one: Decimal, other: Decimal) -> bool:
     if one.adjusted() == other.adjusted():  # as many digits before the point: never ten times
         return False
     return one >= JUMP * other or other >= JUMP * one
+
+
+def is_another_look(suspect: Suspect, seen_at: datetime) -> bool:
+    """Whether a look is not of the same moment as the one before: a glitch lasts for a while, and is cached."""
+    return seen_at >= suspect.seen_at + APART
 
 
 def judge(samples: Sequence[Sample], known: Known, suspected: Mapping[datetime, Suspect]) -> Judged:

@@ -38,7 +38,7 @@ def slot_of(name: str, day: date | None, now: datetime) -> datetime:
     if name not in policy.NAMES:
         raise JobNotFound(jobs=list(policy.NAMES))
     if name == policy.SYNC and day is not None:
-        raise invalid("body", "/date", "no date: sync-prices loads all that is missing")
+        raise invalid("body", "/date", "no date: sync-prices loads what is new, and older history")
     if day is not None and day < policy.FIRST_DAY:
         raise invalid("body", "/date", f"a day from {policy.FIRST_DAY} on")
     slot = policy.slot_for(name, day, now)

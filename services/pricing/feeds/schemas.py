@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from services.pricing.feeds.entities import Sample
 from services.pricing.feeds.errors import SourceError
+from services.pricing.prices.errors import SeriesHasOtherSource
 from services.pricing.prices.schemas import Counts
 from shared.jobs import Outcome
 from shared.pagination import Page
@@ -29,13 +30,17 @@ class Feed:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a source was asked for, and when: the bars of a series in [start, end)."""
+    """What a source was asked for, and when: the bars of a series in [start, end).
+
+    `anew`: what is stored is of another asset, and gives way to the first bars of this one.
+    """
 
     feed: Feed
     frequency: str
     start: dt.datetime
     end: dt.datetime
     seen_at: dt.datetime
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,19 +53,34 @@ class Taken:
 
 @dataclass
 class Tally:
-    """What a run did so far, and what went wrong in it."""
+    """What a run did so far, and what went wrong in it: `unanswered` are the datasets of which it is not known.
+
+    `again`: whether another attempt may help.
+    """
 
     counts: Counter[str]
     notes: list[str] = field(default_factory=list)
+    unanswered: set[str] = field(default_factory=set)
+    again: bool = True
 
     def failed(self, error: SourceError, name: str | None = None) -> None:
         """Count and note a failure, of one series or of all."""
         self.counts["failed"] += 1
+        self.note(error, name)
+
+    def skipped(self, why: SeriesHasOtherSource) -> None:
+        """Count and note a series that is left alone."""
+        self.counts["skipped"] += 1
+        self.notes.append(str(why))
+
+    def note(self, error: SourceError, name: str | None = None) -> None:
+        """Note why something is left."""
         self.notes.append(f"{name}: {error}" if name else str(error))
+        self.again = self.again and not error.lasts
 
     def outcome(self, *, partial: bool) -> Outcome:
         """The run's outcome."""
-        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None)
+        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None, again=self.again)
 
 
 @dataclass(frozen=True)
@@ -86,7 +106,7 @@ class RunRequest(Input):
         default=None,
         description=(
             "`backfill-market-caps`: the day; the newest whose 20:00 UTC has come, unless said. "
-            "`sync-prices` takes none: it loads all that is missing."
+            "`sync-prices` takes none: it loads what is new and what history is missing."
         ),
     )
 
@@ -102,7 +122,7 @@ class RunOut(Output):
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     counts: dict[str, int] = Field(examples=[{"series": 3, "inserted": 2, "revised": 1, "unchanged": 0}])
-    error: str | None = Field(description="What failed, or what a partial run left undone.", examples=[None])
+    error: str | None = Field(description="What failed, or what was left undone, and why.", examples=[None])
 
 
 class RunList(Output):

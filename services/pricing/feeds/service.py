@@ -39,13 +39,18 @@ def free(_purpose: Purpose) -> AbstractContextManager[None]:
 
 @dataclass
 class Series:
-    """One series that a run brings: `held` when it is to be looked at again before it goes on."""
+    """One series that a run brings: `held` when it is to be looked at again before it goes on.
+
+    `anew` while what is stored is of another asset than the one that is wanted now, `empty` while nothing is.
+    """
 
     feed: Feed
     frequency: str
     position: Position
     last: datetime | None
     held: bool = False
+    anew: bool = False
+    empty: bool = False
 
     @property
     def name(self) -> str:
@@ -99,8 +104,8 @@ class Feeds:
                 tally.counts["series"] += 1
                 try:
                     one = self._series(feed, frequency)
-                except SeriesHasOtherSource:
-                    tally.counts["skipped"] += 1
+                except SeriesHasOtherSource as error:
+                    tally.skipped(error)
                     continue
                 if one.position.failed_at is not None and one.position.failed_at >= slot:
                     tally.failed(FailedAlready(), one.name)
@@ -114,7 +119,9 @@ class Feeds:
             extent = PriceService(session, self._clock).extent(feed.dataset, frequency, self._source.name)
             position = FeedRepository(session, feed.dataset, frequency).position(self._source.name)
             until = policy.askable_until(frequency, self._clock.now(session))
-        if position is None:
+        anew = position is not None and policy.is_of_another(position, feed.slug)
+        extent = None if anew else extent
+        if position is None or anew:
             position = Position(
                 dataset=feed.dataset,
                 frequency=frequency,
@@ -122,8 +129,10 @@ class Feeds:
                 asked_from=extent.first if extent else until,
                 asked_until=extent.last_final if extent else until,
                 tried_at=policy.EPOCH,
+                failed_at=position.failed_at if position else None,
+                slug=position.slug if position else feed.slug,  # kept until the first bars of another take its place
             )
-        return Series(feed, frequency, position, extent.last_final if extent else None)
+        return Series(feed, frequency, position, extent.last_final if extent else None, anew=anew, empty=extent is None)
 
     def _catch_up(self, series: Iterable[Series], slot: datetime, tally: Tally) -> None:
         for one in series:
@@ -131,10 +140,10 @@ class Feeds:
                 self._guarded(one, tally, partial(self._extend, one, tally))
 
     def _extend(self, one: Series, tally: Tally) -> None:
-        """Ask from the last final bar on, oldest first; a day that is here and final is not asked for again."""
+        """Ask from the last final bar on, oldest first; once yesterday is here and final, for no day until tomorrow."""
         now, position, span = self._now(), one.position, self._source.span(one.frequency)
         until = policy.askable_until(one.frequency, now)
-        start = policy.resumed(position.asked_until, one.last, span)
+        start = policy.revisited(position, policy.resumed(position.asked_until, one.last, span), now)
         untouched = position.asked_at is None and position.asked_from == position.asked_until
         nothing_new = untouched or (one.frequency == "1d" and start == one.last == until - policy.DAY)
         windows = [] if nothing_new else list(policy.windows(start, until, span))
@@ -149,7 +158,9 @@ class Feeds:
     def _fill(self, series: Iterable[Series], tally: Tally) -> None:
         """Chunk by chunk backwards, always of the series whose history is known least far back."""
         now, done = self._now(), 0
-        todo = [one for one in series if not one.held and self._missing(one, now)]
+        todo = [
+            one for one in series if not one.held and self._missing(one, now) and not policy.rests(one.position, now)
+        ]
         total = sum(self._missing(one, now) for one in todo)
         try:
             with self._spending(Purpose.BACKFILL):
@@ -166,7 +177,7 @@ class Feeds:
         until = one.position.asked_from
         floor = now - self._source.depth(one.frequency)
         since = max(floor, until - self._source.span(one.frequency))
-        self._guarded(one, tally, partial(self._load, one, since, until, tally))
+        self._guarded(one, tally, partial(self._load, one, since, until, tally), of_history=True)
         return since
 
     def _missing(self, one: Series, now: datetime) -> int:
@@ -174,13 +185,13 @@ class Feeds:
         left = one.position.asked_from - (now - self._source.depth(one.frequency))
         return max(0, -(-left // self._source.span(one.frequency)))
 
-    def _guarded(self, one: Series, tally: Tally, act: Callable[[], None]) -> None:
+    def _guarded(self, one: Series, tally: Tally, act: Callable[[], None], *, of_history: bool = False) -> None:
         """Do something for a series; a failure of it alone is noted, and the series left for this run."""
         one.position.tried_at = self._now()
         try:
             act()
-        except SeriesHasOtherSource:
-            tally.counts["skipped"] += 1
+        except SeriesHasOtherSource as error:
+            tally.skipped(error)
             one.held = True
         except SourceError as error:
             if error.ends_run:
@@ -188,22 +199,32 @@ class Feeds:
             logger.warning("source failed", dataset=one.feed.dataset, frequency=one.frequency, error=str(error))
             one.held = True
             one.position.failed_at = None if isinstance(error, SourceUnavailable) else one.position.tried_at
+            if of_history and not one.empty:
+                one.position.history_failed_at = one.position.failed_at
             self._keep(one)
             tally.failed(error, one.name)
 
     def _load(self, one: Series, since: datetime, until: datetime, tally: Tally) -> None:
-        """Ask for one window and store what can be trusted of it; raises AnswerDrifted when nothing can."""
+        """Ask for one window and store what can be trusted of it; raises AnswerDrifted when nothing can.
+
+        But older history that is as unreadable as when it was looked at before is a gap: what is new tells of a drift.
+        """
         # a bar is final only if its period was over when the source was asked, not when its answer was stored
         seen_at = self._now()
         history = self._source.history(one.feed.slug, one.frequency, start=since, end=until)
-        drifted = bool(history.rejected) and not history.samples
-        asked = Asked(one.feed, one.frequency, since, until, seen_at)
+        unreadable, older = bool(history.rejected) and not history.samples, until <= one.position.asked_from
+        asked = Asked(one.feed, one.frequency, since, until, seen_at, anew=one.anew)
         with self._database.transaction() as session:
             taken = Intake(session, self._clock, self._source.name).take(asked, history)
+            drifted = unreadable and (taken.fresh > 0 or one.empty or not older)
             one.held = drifted or taken.fresh > 0
             if not drifted:
                 one.position.failed_at = None
+                one.position.history_failed_at = None if older else one.position.history_failed_at
                 policy.move(one.position, since, until, held=one.held)
+            one.empty = one.empty and not taken.counts["inserted"]
+            if not (one.anew and one.empty):
+                one.anew, one.position.slug = False, one.feed.slug
             FeedRepository(session, one.feed.dataset, one.frequency).keep(one.position)
         tally.counts.update(taken.counts)
         if drifted:

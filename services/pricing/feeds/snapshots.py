@@ -9,7 +9,7 @@ from typing import Protocol
 from services.pricing.feeds import policy
 from services.pricing.feeds.budget import Purpose
 from services.pricing.feeds.entities import Caps, MarketCap, Position, Rejected
-from services.pricing.feeds.errors import AnswerDrifted, SourceError
+from services.pricing.feeds.errors import AnswerDrifted, SourceError, UnknownAsset
 from services.pricing.feeds.repository import FeedRepository
 from services.pricing.feeds.schemas import Feed, Tally
 from services.pricing.feeds.service import Spending, free, silent
@@ -22,7 +22,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.jobs import Outcome, Progress
 
-COUNTS = ("written", "held", "missing", "earlier", "rejected")
+COUNTS = ("written", "held", "missing", "unknown", "earlier", "rejected")
 CAP = "cap"
 Found = Mapping[str, MarketCap]
 
@@ -65,8 +65,9 @@ class Snapshots:
     def backfill_market_caps(self, feeds: Sequence[Feed], slot: datetime) -> Outcome:
         """Record the slot's day for every dataset that lacks it: live if it is today, else from the source's history.
 
-        Today's value never goes into another day; where there is none, there is no row, and the run is partial.
-        Then the days before are filled, once for every dataset.
+        Today's value never goes into another day; where there is none, there is no row. The run is partial while the
+        source failed to answer; that it does not know is an answer. Then the days before are filled, once for every
+        dataset.
         """
         tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
         self._record_day(feeds, slot, tally)
@@ -93,9 +94,10 @@ class Snapshots:
                     settled.add(feed.dataset)
                 self._progress(f"{feed.dataset} {slot.date()}")
         worst = ways[-1].provenance
-        missing = [f for f in feeds if f.dataset not in settled and is_better(worst, held.get(f.dataset))]
-        tally.counts["missing"] = len(missing)
-        tally.counts["held"] = len(feeds) - len(missing) - tally.counts["written"]
+        lacking = {f.dataset for f in feeds if f.dataset not in settled and is_better(worst, held.get(f.dataset))}
+        tally.counts["missing"] = len(lacking & tally.unanswered)
+        tally.counts["unknown"] = len(lacking - tally.unanswered)
+        tally.counts["held"] = len(feeds) - len(lacking) - tally.counts["written"]
 
     def _ways(self, slot: datetime) -> list[Way]:
         """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices."""
@@ -115,7 +117,8 @@ class Snapshots:
         try:
             told = self._source.market_caps([feed.slug for feed in feeds])
         except SourceError as error:
-            tally.notes.append(str(error))
+            tally.note(error)
+            tally.unanswered.update(feed.dataset for feed in feeds)
             return {}
 
         def ask(feed: Feed, tally: Tally, **_: datetime) -> list[MarketCap]:
@@ -142,16 +145,21 @@ class Snapshots:
     def _one_by_one(self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask) -> Found:
         start, end = policy.day_of(slot.date())
         found = {}
-        for feed in feeds:
+        for number, feed in enumerate(feeds):
             try:
-                cap = policy.nearest(ask(feed, tally, start=start, end=end), slot)
+                caps = ask(feed, tally, start=start, end=end)
             except SourceError as error:
-                tally.notes.append(f"{feed.dataset}: {error}")
+                tally.note(error, feed.dataset)
                 if error.ends_run:
+                    tally.unanswered.update(feed.dataset for feed in feeds[number:])
                     break
+                if not isinstance(error, UnknownAsset):
+                    tally.unanswered.add(feed.dataset)
                 continue
-            if cap is not None:
+            if (cap := policy.nearest(caps, slot)) is not None:
                 found[feed.slug] = cap
+            elif caps:  # the answer came, but after midnight
+                tally.unanswered.add(feed.dataset)
         return found
 
     def _fill(self, feeds: Sequence[Feed], tally: Tally) -> None:
@@ -165,18 +173,25 @@ class Snapshots:
                 tally.notes.append(f"{feed.dataset}, earlier days: {error}")
                 if error.ends_run:
                     return
-                self._keep(feed, position, failed_at=began)
+                self._keep(position, failed_at=began, history_failed_at=began)
 
     def _fill_one(self, feed: Feed, position: Position, tally: Tally) -> None:
-        """A source that has nothing for a window has nothing before it; one that refused is asked again tomorrow."""
+        """A source that has nothing for a window has nothing before it; one that refused is asked again tomorrow.
+
+        So is one that has nothing where there is a value right after: that may be a hiccup, unless it is seen twice.
+        """
         now = self._now()
         floor = now - self._source.depth("1d")
-        if position.failed_at is not None and position.failed_at.date() == now.date():
+        if policy.is_of_day(position.history_failed_at, now) or policy.is_of_day(position.failed_at, now):
             return
-        position.failed_at = None
+        looked, position.history_failed_at = position.history_failed_at is not None, None
         while position.asked_from > floor:
             since = max(floor, position.asked_from - self._source.span("1d"))
             caps = self._history(feed, tally, start=since, end=position.asked_from)
+            if not caps and not looked and feed.dataset in self._held(position.asked_from.date()):
+                self._keep(position, history_failed_at=now)
+                return
+            looked = False
             days = {day: _day_cap(cap) for day, cap in policy.by_day(caps).items()}
             position.asked_from = since if caps else policy.EPOCH
             tally.counts["earlier"] += self._record(feed, days, self._called(VENDOR_HISTORY), position)
@@ -187,9 +202,11 @@ class Snapshots:
         position, began = self._position(feed), self._now()
         self._quarantine(feed, CAP, told.rejected, tally)
         if told.drifted or position.failed_at is not None:
-            self._keep(feed, position, failed_at=began if told.drifted else None)
+            self._keep(position, failed_at=began if told.drifted else None)
         if told.drifted:
             raise AnswerDrifted(told.rejected[0].reason)
+        if told.rejected and not told.caps:
+            tally.unanswered.add(feed.dataset)
         return told.caps
 
     def _quarantine(self, feed: Feed, frequency: str, rejected: Sequence[Rejected], tally: Tally) -> None:
@@ -219,10 +236,11 @@ class Snapshots:
                 FeedRepository(session, feed.dataset, CAP).keep(position)
             return MarketCapService(session, self._clock).record(feed.dataset, days, provenance=provenance)
 
-    def _keep(self, feed: Feed, position: Position, *, failed_at: datetime | None) -> None:
-        position.failed_at = failed_at
+    def _keep(self, position: Position, **changed: datetime | None) -> None:
+        for name, at in changed.items():
+            setattr(position, name, at)
         with self._database.transaction() as session:
-            FeedRepository(session, feed.dataset, CAP).keep(position)
+            FeedRepository(session, position.dataset, CAP).keep(position)
 
     def _held(self, day: date) -> dict[str, str]:
         with self._database.transaction() as session:

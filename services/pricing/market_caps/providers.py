@@ -34,7 +34,7 @@ class Reading:
 
 async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], request: Request) -> Reading:
     """The query first, then the catalog, then entitlements; nothing is held meanwhile."""
-    format_ = query.format or negotiate(request.headers.get("accept", ""), FORMATS)
+    format_ = query.format or negotiate(",".join(request.headers.getlist("accept")), FORMATS)
     if format_ is None:
         raise NotAcceptable(formats=[MEDIA_TYPES[format_] for format_ in FORMATS])
     start, end = first_day(query.start or EARLIEST), first_day(query.end or LATEST)
@@ -45,7 +45,7 @@ async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], reque
     await access.dataset(symbol)
     await access.require_allowed(account, symbol)
     whole = format_ == "csv" and "limit" not in query.model_fields_set
-    known = request.headers.get("if-none-match", "")
+    known = ",".join(request.headers.getlist("if-none-match"))
     return Reading(days, None if whole else query.limit, scope, format_, known)
 
 

@@ -28,7 +28,7 @@ def read_parquet(path: Path, *, period: timedelta, now: datetime, column: str | 
     with file:
         at, price = _columns(file.schema_arrow, column)
         last, number = None, 0
-        for batch in file.iter_batches(BATCH, columns=[at, price]):
+        for batch in _batches(file, [at, price]):
             for moment, value in zip(batch.column(at).to_pylist(), batch.column(price).to_pylist(), strict=True):
                 number += 1
                 try:
@@ -41,6 +41,14 @@ def read_parquet(path: Path, *, period: timedelta, now: datetime, column: str | 
                 yield row
     if last is None:
         raise ImportRefused("the file has no rows")
+
+
+def _batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Raises ImportRefused where a page is broken: a footer may be sound and the rest not."""
+    try:
+        yield from file.iter_batches(BATCH, columns=columns)
+    except (pa.ArrowException, OSError):
+        raise ImportRefused("the Parquet file is damaged") from None
 
 
 def _columns(schema: pa.Schema, column: str | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from services.pricing.prices.schemas import Edition, Format
 
 PERIODS = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}
 SAMPLE = "sample"
+SETTLED = timedelta(minutes=15)  # longer than an answer may be waited for and take to be stored
 LARGEST = 5_000_000  # bars that one read may be asked for: 570 years of hours
 FORMATS: tuple[Format, ...] = ("json", "csv", "arrow", "parquet")
 MEDIA_TYPES: Mapping[Format, str] = {

@@ -49,11 +49,9 @@ class History:
         self._database = database
 
     def edition(self, window: Window) -> Edition:
-        """The edition that the window is read in."""
-        if window.edition is not None:
-            return window.edition
+        """The edition that the window is read in; raises what reading it would."""
         with self._database.transaction() as session:
-            return PriceService(session, DatabaseClock()).edition(window.dataset, window.frequency)
+            return PriceService(session, DatabaseClock()).edition(window)
 
     def read(self, window: Window, *, format_: Text, limit: int) -> Chunk:
         """The first `limit` bars of the window; raises VersionGone."""
@@ -63,14 +61,14 @@ class History:
 
 async def _reading(symbol: str, query: Annotated[PriceQuery, Query()], request: Request) -> Reading:
     """The query first, then the catalog, then entitlements; nothing is held meanwhile."""
-    format_ = query.format or negotiate(request.headers.get("accept", ""))
+    format_ = query.format or negotiate(",".join(request.headers.getlist("accept")))
     if format_ is None:
         raise NotAcceptable(formats=[MEDIA_TYPES[format_] for format_ in FORMATS])
     window, scope = _window(symbol, query), _scope(symbol, query)
     if query.cursor:
         window = _continued(window, cursors_of(request), scope, query.cursor)
     whole = format_ != "json" and "limit" not in query.model_fields_set
-    known = request.headers.get("if-none-match", "")
+    known = ",".join(request.headers.getlist("if-none-match"))
     account, access = account_of(request), access_of(request)
     await access.require_offered(symbol, query.frequency)
     await access.require_allowed(account, symbol, query.frequency)

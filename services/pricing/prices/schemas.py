@@ -108,7 +108,11 @@ class PriceQuery(Range):
         description="At most this many rows. json: 1000 unless given; other formats: the whole range unless given.",
     )
     as_of: Instant | None = Field(
-        default=None, description="As it was known at this instant: bars that came later and later revisions left out."
+        default=None,
+        description=(
+            "As it was known at this instant: bars that came later and later revisions left out. It is 15 minutes ago "
+            "at the latest: until then, more may come of what the source was asked for by then."
+        ),
     )
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -73,15 +73,19 @@ class PriceService:
             return NOTHING_KNOWN
         return self._prices.known(dataset, frequency, start=start, end=end)
 
-    def edition(self, dataset: str, frequency: str) -> Edition:
-        """The series' present version."""
-        series = self._prices.find_series(dataset, frequency)
-        return Edition(series.version, series.updated_at) if series else Edition(0, None)
+    def edition(self, window: Window) -> Edition:
+        """The version that a window is of, the present one unless it says another; raises what reading it would."""
+        series = self._prices.find_series(window.dataset, window.frequency)
+        if window.as_of is not None or window.edition is not None:
+            known = {"now": self._clock.now(self._session), "version": 0, "first_version": 0}
+            known |= series.model_dump(include={"version", "first_version"}) if series else {}
+            require_told(known, as_of=window.as_of, edition=window.edition, settled=policy.SETTLED)
+        return window.edition or (Edition(series.version, series.updated_at) if series else Edition(0, None))
 
     def read(self, window: Window, *, format_: Text, limit: int) -> Chunk:
-        """The first `limit` bars of a window, rendered; raises VersionGone, and InvalidInput for an instant to come."""
+        """The first `limit` bars of a window, rendered; raises VersionGone, InvalidInput for too late an instant."""
         found = self._prices.read(_whole_months(window), format_=format_, limit=limit)
-        require_told(found, as_of=window.as_of, edition=window.edition)
+        require_told(found, as_of=window.as_of, edition=window.edition, settled=policy.SETTLED)
         return Chunk(
             body=found["body"],
             rows=found["rows"],
@@ -113,10 +117,16 @@ class PriceService:
         )
 
 
-def require_told(series: Mapping[str, Any], *, as_of: datetime | None, edition: Edition | None) -> None:
-    """Raises InvalidInput for an instant to come, and VersionGone for a version that the series cannot tell."""
-    if as_of is not None and as_of > series["now"]:
-        raise invalid("query", "/as_of", "an instant that has come")
+def require_told(
+    series: Mapping[str, Any], *, as_of: datetime | None, edition: Edition | None, settled: timedelta = timedelta()
+) -> None:
+    """Raises InvalidInput for an instant of which more may yet become known, and VersionGone.
+
+    `settled` after an instant, all that is told to be known then is stored.
+    """
+    if as_of is not None and as_of > series["now"] - settled:
+        minutes = settled // timedelta(minutes=1)
+        raise invalid("query", "/as_of", f"an instant {minutes} minutes ago" if minutes else "an instant that has come")
     if edition and not series["first_version"] <= edition.version <= series["version"]:
         raise VersionGone
 

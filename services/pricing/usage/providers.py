@@ -19,6 +19,7 @@ from services.pricing.usage.uses import Uses
 from shared.application import Transaction
 from shared.database import Database
 from shared.errors import TemporarilyUnavailable
+from shared.method import sends_body
 from shared.principal import Principal
 from shared.upstream import Neighbour
 
@@ -29,14 +30,16 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Counter:
-    """Counts for one account."""
+    """Counts for one account, unless what is read is not `sent`."""
 
     uses: Uses
     reader: Principal
+    sent: bool
 
     def add(self, dataset: str, frequency: str, rows: int) -> None:
         """Count bars that are handed out."""
-        self.uses.add(self.reader.account_id, self.reader.name, dataset, frequency, rows)
+        if self.sent:
+            self.uses.add(self.reader.account_id, self.reader.name, dataset, frequency, rows)
 
 
 @asynccontextmanager
@@ -99,7 +102,7 @@ def _mark(database: Database, told: Sequence[RowMapping]) -> None:
 
 
 async def _counter(request: Request) -> Counter:
-    return Counter(request.app.state.kept["usage"], request.scope["principal"])
+    return Counter(request.app.state.kept["usage"], request.scope["principal"], sends_body(request.headers))
 
 
 def _usage(session: Transaction) -> UsageRepository:

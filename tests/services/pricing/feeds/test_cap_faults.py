@@ -76,7 +76,7 @@ def test_a_null_is_neither_a_value_nor_wrong(world: World) -> None:
     world.upstream.give_market_cap("bitcoin", None)
     world.upstream.give_market_cap_history("bitcoin", [(SLOT - 2 * DAY, None), (SLOT - 3 * DAY, "1.5")])
     outcome = world.snapshot(SLOT, BTC)
-    assert (outcome.counts["missing"], outcome.counts["earlier"], outcome.counts["rejected"]) == (1, 1, 0)
+    assert (outcome.counts["unknown"], outcome.counts["earlier"], outcome.counts["rejected"]) == (1, 1, 0)
     assert [(day, cap) for _, day, cap, _ in caps(world)] == [("2025-06-07", "1.5")]
     assert (quarantine(world), gauges(world)) == ([], (0, 0, 0))
 

@@ -33,7 +33,7 @@ def test_a_run_by_hand_is_due_and_then_done(service: Service, settings: PricingS
     assert JobRuns(service.database, job_runs, jobs(settings)).run_due() == 1
     listed = service.get("/v1/jobs", role="ops").json()["data"]
     assert [(item["id"], item["state"], item["attempts"]) for item in listed] == [(run["id"], "done", 1)]
-    assert listed[0]["counts"] == {"written": 3, "held": 0, "missing": 0, "earlier": 0, "rejected": 0}
+    assert listed[0]["counts"] == {"written": 3, "held": 0, "missing": 0, "unknown": 0, "earlier": 0, "rejected": 0}
     again = service.post(RUN, {"date": "2026-01-31"}).json()
     assert (again["id"], again["state"], again["attempts"]) == (run["id"], "due", 0)
 

@@ -60,7 +60,10 @@ def test_without_a_key_the_sample_is_loaded(settings: PricingSettings, database:
     assert runs(database) == [("sync-prices", "done", 1), ("backfill-market-caps", "done", 1)]
 
 
-def test_a_partial_run_is_recorded_and_done_again(with_coincap: PricingSettings, database: Database) -> None:
+def test_a_partial_run_is_recorded_and_done_again(
+    with_coincap: PricingSettings, database: Database, upstream: StandinCoinCap
+) -> None:
+    upstream.fail_next("redirect", times=20)
     for attempt in (1, 2):
         outcome = run_job(with_coincap, "backfill-market-caps")
         assert (outcome.partial, outcome.counts["missing"]) == (True, 2)

@@ -187,6 +187,7 @@ def test_an_imported_series_is_skipped_without_a_call(
         PriceService(session, world.clock).load("ETH", "1d", "imported", [_Day(NOW.replace(hour=0, minute=0))])
     outcome = world.sync(ETH)
     assert (outcome.counts, outcome.partial) == ({**NOTHING, "series": 1, "skipped": 1}, False)
+    assert outcome.note == "ETH 1d holds imported prices; coincap ones cannot be mixed in"
     assert not upstream.calls
 
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.pricing.database import job_runs
-from services.pricing.feeds.policy import BACKFILL
+from services.pricing.feeds.policy import BACKFILL, SYNC
 from services.pricing.settings import PricingSettings
-from shared.jobs import LEASE, Job, JobRuns
+from shared.jobs import LEASE, Job, JobRuns, request_run
 from tests.conftest import ROOT
 from tests.services.pricing.conftest import DAY, HOUR
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
@@ -80,6 +80,44 @@ def test_s1_without_the_claim_three_would_call_three_times(world: World) -> None
     assert world.upstream.calls["/assets"] > 1
 
 
+def missed_hours(world: World, guarded: bool) -> int:
+    """How often CoinCap is asked by three schedulers that find three missed hours of prices."""
+    world.sync(BTC, ETH, slot=NOW)
+    world.clock.at, before = NOW + 3 * HOUR, world.calls()
+    slots = [NOW + hours * HOUR for hours in (1, 2, 3)]
+    job = Job(SYNC, "2 * * * *", lambda slot: world.sync(BTC, ETH, slot=slot))
+    with world.database.transaction() as session:
+        for slot in slots:
+            request_run(session, job_runs, SYNC, slot)
+    start, made = threading.Barrier(3), list[int]()
+    world.upstream.fail_next("slow", times=3, pause=0.002)
+
+    def tick(slot: datetime) -> None:
+        runs = JobRuns(world.database, job_runs, (job,), world.clock)
+        start.wait()
+        if guarded:
+            made.append(runs.run_due())
+        else:
+            job.run(slot)
+
+    threads = [threading.Thread(target=tick, args=(slot,)) for slot in slots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert sum(made) == (3 if guarded else 0)
+    return world.calls() - before
+
+
+def test_s1_three_schedulers_after_three_missed_hours_ask_once_for_all_of_them(world: World) -> None:
+    assert missed_hours(world, guarded=True) == 1
+
+
+def test_s1_three_runs_side_by_side_would_each_ask(world: World) -> None:
+    """The negative control: each run remembers how far the series were when it began."""
+    assert missed_hours(world, guarded=False) > 1
+
+
 @pytest.mark.parametrize("late", [timedelta(seconds=5), timedelta(hours=3, minutes=59)])
 def test_s2_a_start_later_on_the_same_day_takes_the_slot_once_and_says_when(world: World, late: timedelta) -> None:
     world.upstream.give_market_cap("bitcoin", "1.5")
@@ -113,7 +151,8 @@ def test_s2_three_days_late_each_missed_slot_is_run_once_oldest_first_and_no_val
     ]
     ran = world.sql("select slot, state, attempts from pricing.job_runs order by started_at")
     assert [slot for slot, _, _ in ran] == [SLOT + n * DAY for n in range(4)]
-    assert [(state, attempts) for _, state, attempts in ran] == [("partial", 1)] * 3 + [("done", 1)]  # no ETH then
+    assert [(state, attempts) for _, state, attempts in ran] == [("done", 1)] * 4
+    assert world.sql("select sum((counts ->> 'unknown')::int) from pricing.job_runs") == [(4,)]  # ETH, and BTC once
 
 
 @contextmanager

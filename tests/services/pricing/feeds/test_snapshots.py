@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.pricing.database import job_runs
 from services.pricing.feeds.coincap import CoinCap
 from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.snapshots import COUNTS, Snapshots
 from services.pricing.feeds.source import Source
+from shared.jobs import Job, JobRuns
 from tests.services.pricing.conftest import DAY, HOUR, FixedClock
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
 from tests.standins.coincap import StandinCoinCap, point
@@ -56,7 +58,7 @@ def test_a_missed_day_comes_from_the_vendors_history_nearest_the_slot(world: Wor
     moments = [(missed - timedelta(hours=19), "1.0"), (missed - 3 * HOUR, "2.50"), (missed + 3 * HOUR, "3.0")]
     upstream.give_market_cap_history("bitcoin", [*moments, (missed + HOUR, "4.50")])
     outcome = world.snapshot(missed, BTC, ETH)
-    assert (outcome.counts, outcome.partial) == (counts(written=1, missing=1), True)
+    assert (outcome.counts, outcome.partial) == (counts(written=1, unknown=1), False)
     assert caps(world) == [("2025-06-08", "4.50", "vendor-history")]
     assert caps(world, "ETH") == []
     assert upstream.calls["/assets"] == 0
@@ -128,16 +130,17 @@ def test_todays_value_never_goes_into_a_missed_day(world: World, upstream: Stand
     upstream.give_market_cap("bitcoin", "999.0")
     upstream.give_market_cap_history("bitcoin", [(NOW, "999.0")])
     outcome = world.snapshot(SLOT - DAY, BTC)
-    assert (outcome.counts, outcome.partial) == (counts(missing=1), True)
+    assert (outcome.counts, outcome.partial) == (counts(unknown=1), False)
     assert caps(world) == []
 
 
 def test_a_value_that_is_not_known_leaves_no_row(world: World, upstream: StandinCoinCap) -> None:
     upstream.give_market_cap("bitcoin", None)
     outcome = world.snapshot(SLOT, BTC)
-    assert (outcome.counts["missing"], outcome.partial) == (1, True)
+    assert (outcome.counts["unknown"], outcome.partial) == (1, False)
     upstream.fail_next("unauthorized")
     outcome = world.snapshot(SLOT, BTC)
+    assert (outcome.counts["missing"], outcome.state) == (1, "failed")
     assert "refused the API key" in str(outcome.note)
     assert caps(world) == []
 
@@ -170,3 +173,44 @@ def test_the_samples_values_are_called_sample_and_give_way(
     assert caps(world) == real
     assert sample.backfill_market_caps([BTC], slot).counts["held"] == 1
     assert caps(world) == real
+
+
+def test_a_day_that_nobody_knows_is_asked_for_once(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", None)
+    upstream.give_market_cap_history("bitcoin", [(NOW - 400 * DAY, "1.5")])
+    job = Job("backfill-market-caps", "0 20 * * *", lambda slot: world.snapshot(slot, Feed("NIL", "bitcoin", ("1d",))))
+    runs = JobRuns(world.database, job_runs, (job,), world.clock)
+    runs.ensure_due_runs()
+    world.clock.at = SLOT
+    for _ in range(5):
+        world.sql("update pricing.job_runs set due_at = clock_timestamp() returning 1")
+        runs.run_due()
+        world.clock.at += 6 * HOUR
+    assert (upstream.calls["/assets"], world.sql("select state, attempts from pricing.job_runs")) == (1, [("done", 1)])
+
+
+def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked_at_twice(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    upstream.give_market_cap("bitcoin", "1.25")
+    upstream.give_market_cap_history("bitcoin", [(SLOT - n * DAY, f"{n}.5") for n in range(1, 50)])
+    upstream.fail_next("body", path="marketcap-history", text='{"data":[],"timestamp":1}')
+    assert world.snapshot(SLOT, BTC).counts["earlier"] == 0
+    world.clock.at = NOW + DAY
+    assert world.snapshot(SLOT + DAY, BTC).counts["earlier"] == 49
+
+    world.clock.at = NOW + 2 * DAY
+    calls = upstream.calls[HISTORY]
+    world.snapshot(SLOT + 2 * DAY, BTC)
+    assert upstream.calls[HISTORY] == calls
+
+
+def test_a_source_that_has_no_earlier_days_is_believed_at_the_second_look(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    upstream.give_market_cap("bitcoin", "1.25")
+    upstream.give_market_cap_history("bitcoin", [])
+    for day in range(4):
+        world.clock.at = NOW + day * DAY
+        world.snapshot(SLOT + day * DAY, BTC)
+    assert upstream.calls[HISTORY] == 2

@@ -244,6 +244,18 @@ def test_u4_a_jump_of_ten_times_is_not_served_until_it_was_seen_twice(world: Wor
     assert world.sql("select 1 from pricing.suspect_prices") == []
 
 
+def test_u4_a_jump_that_comes_again_within_minutes_was_seen_once(world: World) -> None:
+    few(world.upstream)
+    world.sync(BTC)
+    world.clock.at = NOW + HOUR
+    rows = few(world.upstream)
+    world.upstream.give_history("bitcoin", "h1", [*rows, point(world.clock.at.replace(minute=0), "9999999.5")])
+    for _ in range(3):
+        assert world.sync(BTC).counts["suspect"] == 1
+        world.clock.at += MINUTE
+    assert world.stored()[-1][1] == "100.50"
+
+
 def test_u4_a_jump_that_was_a_mistake_is_never_served(world: World) -> None:
     few(world.upstream)
     world.sync(BTC)

@@ -189,6 +189,8 @@ def test_a_cursor_ends_with_the_series_it_is_of(service: Service) -> None:
     service.load("BTC", "1h", bars(5))
     answer = service.get(PRICES, frequency="1h", cursor=cursor)
     assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
+    answer = service.get(PRICES, frequency="1h", cursor=cursor, known="*")
+    assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ def test_a_column_that_is_not_there_and_a_file_that_is_none(tmp_path: Path) -> N
         read(path)
 
 
+def test_a_file_of_which_a_page_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = file(tmp_path, [T0 + n * DAY for n in range(3000)], [Decimal(n + 1) for n in range(3000)])
+    body = bytearray(path.read_bytes())
+    body[4:2000] = bytes(1996)  # the footer still says what there is
+    path.write_bytes(body)
+    with pytest.raises(ImportRefused, match="damaged"):
+        read(path)
+
+
 def test_a_file_is_imported_by_what_it_is_not_by_its_name(
     settings: PricingSettings, database: Database, tmp_path: Path
 ) -> None:

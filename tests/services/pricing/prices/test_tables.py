@@ -215,6 +215,9 @@ def test_an_answer_not_modified_is_said_in_every_format_and_to_nobody_without_ac
         assert again.headers["cache-control"] == "private, no-cache"
     assert len(set(tags.values())) == 4
     assert service.get(PRICES, frequency="1h", format="csv", known=tags["json"]).status_code == 200
+    lines = [("If-None-Match", tag) for tag in tags.values()] + [("Accept", kind) for kind in ("text/html", "text/csv")]
+    headers = [*service._headers("quant", None).items(), *lines]
+    assert service.client.get(f"{PRICES}?frequency=1h", headers=headers).status_code == 304  # each in a line of its own
     entitlements.app.state.refusal = entitlements.REFUSAL
     for known in (tags["json"], "*"):
         denied = service.get(PRICES, frequency="1h", known=known)

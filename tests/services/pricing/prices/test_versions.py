@@ -18,6 +18,7 @@ from services.pricing.prices.providers import Reading
 from services.pricing.prices.schemas import Edition, Window
 from services.pricing.prices.service import PriceService
 from shared.errors import InvalidInput
+from shared.wire import instant_text
 from tests.services.pricing.conftest import DAY, HOUR, T0, Bar, FixedClock, Service, bars
 
 PRICES = "/v1/datasets/BTC/prices"
@@ -69,7 +70,7 @@ def test_every_version_and_every_instant_can_be_read_again(session: Session, see
         samples = [Bar(T0 + hour * HOUR, Decimal(chance.randint(1, 3))) for hour in hours]
         prices.load("BTC", "1h", "coincap", samples, seen_at=T0 + minute * HOUR / 60)
         model.load(samples, T0 + minute * HOUR / 60)
-        written[prices.edition("BTC", "1h").version] = model.rows()
+        written[prices.edition(Window("BTC", "1h", EARLIEST, LATEST)).version] = model.rows()
     assert len(written) > 30
     assert len({str(rows) for rows in written.values()}) > 30
     for version, rows in written.items():
@@ -204,5 +205,10 @@ def test_as_of_over_http(service: Service) -> None:
     assert service.get(PRICES, frequency="1h", as_of="2025-06-10").json()["data"] == []
     refused = service.get(PRICES, frequency="1h", as_of="2999-01-01").json()
     assert (refused["code"], refused["errors"][0]["pointer"]) == ("invalid-input", "/as_of")
+    recent = str(instant_text(datetime.now(UTC) - timedelta(minutes=14)))
+    for known in (None, then.headers["etag"]):
+        for later in ("2999-01-01", recent):
+            late = service.get(PRICES, frequency="1h", as_of=later, known=known)
+            assert (late.status_code, late.json()["errors"][0]["pointer"]) == (422, "/as_of")
     other = service.get(PRICES, frequency="1h", as_of="2025-06-11", cursor=then.json()["next_cursor"] or "")
     assert other.json()["code"] == "invalid-cursor"

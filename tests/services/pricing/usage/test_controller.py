@@ -22,6 +22,7 @@ from services.pricing.usage.uses import Uses
 from shared.application import create_app
 from shared.clock import DatabaseClock
 from shared.database import Database
+from shared.method import HEADER
 from tests.services.pricing import entitlements
 from tests.services.pricing.conftest import ACCOUNT, DAY, Service, bars
 from tests.serving import listening
@@ -59,6 +60,16 @@ def test_every_bar_that_is_handed_out_is_counted(service: Service) -> None:
     ]
     assert {row["account_name"] for row in found} == {"test"}
     assert datetime.now(UTC) - datetime.fromisoformat(found[0]["last_read_at"]) < timedelta(minutes=1)
+
+
+def test_what_is_asked_for_with_head_is_not_handed_out(service: Service) -> None:
+    service.load("BTC", "1h", bars(30))
+    headers = service._headers("quant", None) | {HEADER: "HEAD"}
+    for format_ in ("csv", "json", "parquet"):
+        assert service.client.get(f"{PRICES}?frequency=1h&format={format_}", headers=headers).status_code == 200
+    service.get(PRICES, frequency="1h", limit=7)
+    until(lambda: bool(listed(service)), "the usage")
+    assert [row["rows"] for row in listed(service)] == [7]
 
 
 def test_market_caps_are_counted_unless_they_were_known(service: Service) -> None:
