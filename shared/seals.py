@@ -84,7 +84,7 @@ def _rows(trail: Trail) -> Select[Any]:
     return select(columns.id, columns.at, columns.actor, columns.action, columns.subject, cast(columns.data, Text))
 
 
-def _not_sealed(query: Select[Any], trail: Trail, *among: ColumnElement[bool]) -> Select[Any]:
+def _not_sealed(query: Any, trail: Trail, *among: ColumnElement[bool]) -> Any:
     """Those of the rows asked for that none of these seals covers.
 
     A join: `not in` goes through all that is sealed again for each row, where that is, or is thought to be, too much
