@@ -1,6 +1,6 @@
 """Who knocks at the gateway, and what there is for each of them: something for every operation that uses it up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.conftest import Stores
 from tests.world import running_world, until
 
 PEERS = ("quant A", "quant B")
-READ, SPARE = "BTC", "DOT"
+READ = "BTC"
 ALL = ("1h", "1d", "1mo")
 RECEIVER = "https://receiver.invalid/"
 
@@ -53,11 +53,24 @@ class Cast:
 
     url: str
     people: dict[str, Person]
+    enter: Callable[[str], Person]
+
+    def make_things(self, name: str) -> Person:
+        """Somebody whose turn it is, with things that nobody has used up."""
+        one = self.people[name]
+        other = self.people["admin" if name == "ops" else "ops"]  # nobody decides for themselves
+        symbol = name.upper().replace(" ", "")
+        other.ask("POST", "/v1/datasets", symbol=symbol, name=f"For {name}", frequencies=ALL)
+        _has_things(one, other, symbol)
+        if name not in PEERS:
+            clients = (self.enter(f"{who} of {name}") for who in ("Client", "Debtor", "Leaver"))
+            _finds_others(one, symbol, *clients)
+        return one
 
 
 @contextmanager
 def cast_of(stores: Stores, folder: Path) -> Iterator[Cast]:
-    """Two Quants, Ops and the admin, each with grants, requests and webhooks, on a running platform."""
+    """Two Quants, Ops and the admin, who may read and are told of it, on a running platform."""
     with running_world(stores, folder) as world, ExitStack() as stack:
 
         def person(key: str) -> Person:
@@ -69,48 +82,47 @@ def cast_of(stores: Stores, folder: Path) -> Iterator[Cast]:
 
         admin, ops = person(world.keys["admin"]), person(world.keys["ops"])
         people = {name: newcomer(name) for name in PEERS} | {"ops": ops, "admin": admin}
-        ops.ask("POST", "/v1/datasets", symbol=SPARE, name="Spare", frequencies=ALL)
         for one in people.values():
-            _has_things(one, admin if one is ops else ops)  # nobody decides for themselves
-        for name in ("ops", "admin"):
-            _finds_others(
-                people[name], name.upper(), *(newcomer(f"{who} of {name}") for who in ("Client", "Debtor", "Leaver"))
-            )
+            _may_read(one, admin if one is ops else ops)
         until(lambda: ops.ask("GET", f"/v1/datasets/{READ}/prices?frequency=1mo")["data"], "prices")
         world.platform.children["worker"].stop()  # receivers that are made up are not called
-        yield Cast(world.platform.url, people)
+        yield Cast(world.platform.url, people, newcomer)
 
 
-def _has_things(one: Person, other: Person) -> None:
-    """What everybody has of their own, some of it given by another."""
+def _may_read(one: Person, other: Person) -> None:
+    """What everybody has, and keeps."""
     me = one.ask("GET", "/v1/me")
-    hook, deleted = (one.ask("POST", "/v1/webhooks", url=RECEIVER)["id"] for _ in range(2))
+    hook = one.ask("POST", "/v1/webhooks", url=RECEIVER)["id"]
     read = other.gives(me["account"], READ, *ALL)
-    [given_back] = other.gives(me["account"], SPARE, "1h")
-    withdrawn, answered = one.asks_for(SPARE, "1d"), one.asks_for(SPARE, "1mo")
-    other.ask("POST", f"/v1/access-requests/{answered}/question", text="Which desk is this for?")
-    delivery = one.first(f"/v1/webhooks/{hook}/deliveries")
     one.kept = [me["account"], me["key"]["id"], hook, *read, READ]
     one.things = [
+        f"/v1/grants/{read[0]}",
+        f"/v1/notifications/{one.first('/v1/notifications')}/read",
+        f"/v1/webhooks/{hook}/rotate",
+        f"/v1/webhooks/{hook}/deliveries",
+        f"/v1/webhooks/{hook}/deliveries/{one.first(f'/v1/webhooks/{hook}/deliveries')}/replay",
+    ]
+
+
+def _has_things(one: Person, other: Person, symbol: str) -> None:
+    """What everybody has of their own, to be used up."""
+    [given_back] = other.gives(one.ask("GET", "/v1/me")["account"], symbol, "1h")
+    withdrawn, answered = one.asks_for(symbol, "1d"), one.asks_for(symbol, "1mo")
+    other.ask("POST", f"/v1/access-requests/{answered}/question", text="Which desk is this for?")
+    one.things += [
         f"/v1/access-requests/{withdrawn}",
         f"/v1/access-requests/{withdrawn}/withdraw",
         f"/v1/access-requests/{answered}/answer",
-        f"/v1/grants/{read[0]}",
         f"/v1/grants/{given_back}/relinquish",
-        f"/v1/notifications/{one.first('/v1/notifications')}/read",
-        f"/v1/webhooks/{deleted}",
-        f"/v1/webhooks/{hook}/rotate",
-        f"/v1/webhooks/{hook}/deliveries",
-        f"/v1/webhooks/{hook}/deliveries/{delivery}/replay",
+        f"/v1/webhooks/{one.ask('POST', '/v1/webhooks', url=RECEIVER)['id']}",
     ]
 
 
 def _finds_others(one: Person, symbol: str, client: Person, debtor: Person, leaver: Person) -> None:
     """What Ops and admins find of others: a client, accounts to be blocked and closed, keys, a dataset."""
     buying, owing, leaving = (person.ask("GET", "/v1/me") for person in (client, debtor, leaver))
-    revoked, kept, extended = one.gives(buying["account"], SPARE, *ALL)
-    asked, decided, judged = client.asks_for("ETH", "1d"), client.asks_for(READ, "1d"), client.asks_for(READ, "1h")
-    one.ask("POST", "/v1/datasets", symbol=symbol, name=f"Of {symbol}", frequencies=ALL)
+    revoked, kept, extended = one.gives(buying["account"], symbol, *ALL)
+    asked, decided, judged = (client.asks_for(READ, frequency) for frequency in ALL)
     one.things += [
         f"/v1/access-requests/{asked}/question",
         f"/v1/access-requests/{decided}/decisions",
