@@ -131,10 +131,11 @@ def _finds_others(one: Person, symbol: str, client: Person, debtor: Person, leav
         f"/v1/grants/{extended}/extend",
         f"/v1/accounts/{buying['account']}",
         f"/v1/accounts/{owing['account']}/block",
-        f"/v1/accounts/{owing['account']}/unblock",
+        f"/v1/accounts/{buying['account']}/unblock",
         f"/v1/accounts/{leaving['account']}/close",
         f"/v1/api-keys/{leaving['key']['id']}",
         f"/v1/api-keys/{owing['key']['id']}/rotate",
         f"/v1/datasets/{symbol}/frequencies/1h",
     ]
+    one.kept += [buying["account"]]
     one.bodies = {"DirectGrant": owing["account"], "Decisions": judged}

@@ -68,6 +68,8 @@ def _settings(cast: Cast, who: str, folder: Path) -> str:
         [warnings]
         display = {json.dumps(WARNINGS)}
         fail-on = true
+        [phases.examples.extra-data-sources]
+        responses = false  # there, each operation has its own
         [dictionaries.symbols]
         values = ["{READ}"]
         [[operations]]
