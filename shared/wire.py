@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    JsonValue,
     StringConstraints,
 )
 from pydantic_core import CoreSchema
@@ -22,9 +23,15 @@ BREAKS = r"\t\n\r\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069"
 CONTROLS = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f"
 BREAKING = re.compile(f"[{BREAKS}]")
 CONTROL = re.compile(f"[{CONTROLS}\\ud800-\\udfff]")
-SAID = r"^[^{unsaid}]*[^\s{unsaid}][^{unsaid}]*$"  # published only: something is said, and nothing of that
+SAID = r"^[^{unsaid}]*[^\s\u0085{unsaid}][^{unsaid}]*$"  # published only: something is said, and nothing of that
 
+GIVEN: JsonValue = {"type": ["boolean", "integer", "string", "array"]}  # published only: not null
 PLAIN = ("bool", "int", "float", "str")
+
+
+def absent(*names: str) -> dict[str, JsonValue]:
+    """For the `properties` of a published schema: these are left out, or null."""
+    return {name: {"type": "null"} for name in names}
 
 
 def _be_strict(schema: Any) -> None:

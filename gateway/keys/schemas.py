@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from shared.wire import Input, Instant, Line, Output, Query
+from shared.wire import GIVEN, Input, Instant, Line, Output, Query, absent
 
 Role = Literal["quant", "ops", "admin"]
 EXPIRES = Field(default=None, description="Null: never.", examples=["2027-06-30T00:00:00Z"])
@@ -14,11 +14,9 @@ ACCOUNT = Field(description="The account's id.", examples=["0198c5d2-5b7e-7c3a-9
 NAME = Field(description="The account's name.", examples=["Ada, research desk"])
 ROLE = Field(description="What the account may do.", examples=["quant"])
 KEY_ID = Field(description="The key's id: the part of the key between `tg_live_` and the next underscore.")
-GIVEN: JsonValue = {"type": "string"}
-ABSENT: JsonValue = {"type": "null"}
 EITHER: list[JsonValue] = [
-    {"required": ["name", "role"], "properties": {"name": GIVEN, "role": GIVEN, "account": ABSENT}},
-    {"required": ["account"], "properties": {"name": ABSENT, "role": ABSENT, "account": GIVEN}},
+    {"required": ["name", "role"], "properties": {"name": GIVEN, "role": GIVEN, **absent("account")}},
+    {"required": ["account"], "properties": {"account": GIVEN, **absent("name", "role")}},
 ]
 
 

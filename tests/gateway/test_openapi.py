@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any, get_args
 
+import jsonschema_rs
 import pytest
+from pydantic import BaseModel, ValidationError
 
 import gateway as gateway_package
 import services as services_package
@@ -25,7 +28,7 @@ from services.entitlements.grants.schemas import Revocation
 from services.entitlements.questions.schemas import Answer, Question
 from services.entitlements.renewals.schemas import Extension
 from services.entitlements.requests.schemas import NewRequest
-from services.entitlements.rules.schemas import NewRules
+from services.entitlements.rules.schemas import NewRules, Rule
 from services.entitlements.simulations.schemas import Simulation
 from services.entitlements.standing.schemas import Block, Ruling
 from services.entitlements.webhooks.schemas import NewWebhook
@@ -210,6 +213,48 @@ def test_every_body_shows_an_example_that_it_takes(whole: Document) -> None:
     for name, model in models.items():
         examples = whole["components"]["schemas"][name]["examples"]
         assert [model.model_validate(example) for example in examples]
+
+
+GIVEN = {"account": "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11", "dataset": "BTC", "frequencies": ["1h"], "reason": "A"}
+RULE = {"name": "a", "when": {}, "verdict": "approve", "reason": "A", "reason_code": "a"}
+YES, NO = {"frequency": "1d", "outcome": "approve"}, {"frequency": "1h", "outcome": "refuse", "reason": "No."}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "fits"),
+    [
+        (Extension, {"duration_days": 3, "ends_at": None}, True),
+        (Extension, {"no_end": True, "grace_days": 3}, True),
+        (Extension, {"grace_days": 3}, False),
+        (Extension, {"duration_days": None}, False),
+        (Extension, {"duration_days": 3, "no_end": True}, False),
+        (DirectGrant, {**GIVEN, "no_end": True}, True),
+        (DirectGrant, {**GIVEN, "duration_days": 3, "no_end": True}, False),
+        (Decision, {"outcome": "approve", "duration_days": 3, "decisions": None}, True),
+        (Decision, {"outcome": "approve", "duration_days": 3, "no_end": True}, False),
+        (Decision, {"outcome": "refuse", "reason": "No.", "trial": None}, True),
+        (Decision, {"outcome": "refuse", "reason": "No.", "trial": False}, False),
+        (Decision, {"outcome": "refuse"}, False),
+        (Decision, {"decisions": [YES, NO], "note": "Both.", "outcome": None, "reason": None}, True),
+        (Decision, {"decisions": [YES, NO], "reason": "Both."}, False),
+        (Decision, {"decisions": [YES], "outcome": "approve"}, False),
+        (Decision, {"decisions": [{**NO, "no_end": True}]}, False),
+        (Decision, {"note": "Both."}, False),
+        (NewApiKey, {"name": "Ada", "role": "quant", "account": None}, True),
+        (NewApiKey, {"name": "Ada", "account": GIVEN["account"]}, False),
+        (NewApiKey, {"name": "Ada"}, False),
+        (Rule, RULE, True),
+        (Rule, {**RULE, "cap": {"automatic_approvals": 1, "days": 1}}, True),
+        (Rule, {**RULE, "when": {"standing": "blocked"}, "verdict": "refuse"}, True),
+        (Rule, {**RULE, "when": {"standing": "blocked"}}, False),
+        (Rule, {**RULE, "cap": {"automatic_approvals": 1, "days": 1}, "verdict": "refer"}, False),
+        (Rule, {**RULE, "when": {"roles": ["ops", "ops"]}}, False),
+    ],
+)
+def test_how_a_body_s_parts_hang_together_is_published(model: type[BaseModel], body: Document, fits: bool) -> None:
+    assert jsonschema_rs.is_valid(model.model_json_schema(), body) is fits
+    with nullcontext() if fits else pytest.raises(ValidationError):
+        model.model_validate(body)
 
 
 def test_what_webhooks_are_sent_is_described_and_needs_no_key_of_ours(whole: Document) -> None:

@@ -1,9 +1,11 @@
 """What crosses the wire: instants are dates or have a zone, and text has no control characters."""
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
+import jsonschema_rs
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -191,3 +193,21 @@ def test_a_query_is_all_text() -> None:
     assert Which.model_validate({"limit": "5"}).limit == 5
     with pytest.raises(ValidationError, match="Extra inputs"):
         Which.model_validate({"limit": "5", "offset": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("a", True),
+        (" a\u0085", True),
+        ("", False),
+        (" ", False),
+        ("\u0085", False),
+        ("\u3000\xa0", False),
+        ("a\0", False),
+    ],
+)
+def test_what_text_may_be_is_published(text: str, fits: bool) -> None:
+    assert jsonschema_rs.is_valid(TEXT.json_schema(), text) is fits
+    with nullcontext() if fits else pytest.raises(ValidationError):
+        TEXT.validate_python(text)

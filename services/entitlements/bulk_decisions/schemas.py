@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from services.entitlements.decisions.schemas import APPROVED, REFUSED, Decision, ItemVerdict
+from services.entitlements.decisions.schemas import APPROVED, REFUSED, VERDICTS, Decision, ItemVerdict
 from services.entitlements.requests.schemas import OpsItemOut
 from shared.wire import Input, Output, Text
 
@@ -15,7 +15,9 @@ ONE, ANOTHER = "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11", "0198c5d2-5b7e-7c3a-9f10-
 class RequestVerdict(ItemVerdict):
     """The outcome for one frequency of one of many requests."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"request": ONE, "frequency": "1h", **APPROVED}]})
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": VERDICTS, "examples": [{"request": ONE, "frequency": "1h", **APPROVED}]}
+    )
 
     request: UUID
 
@@ -37,7 +39,7 @@ class Decisions(Input):
         }
     )
 
-    decisions: list[RequestVerdict] = Field(min_length=1, max_length=100)
+    decisions: list[RequestVerdict] = Field(min_length=1, max_length=100, json_schema_extra={"uniqueItems": True})
     note: Text | None = Field(default=None, description="For Ops only, on every item; the Quants never see it.")
 
     @model_validator(mode="after")

@@ -5,9 +5,9 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from services.entitlements.grants.schemas import Code, Frequency, Terms
+from services.entitlements.grants.schemas import ENDS, OTHERS, Code, Frequency, Terms
 from services.entitlements.requests.schemas import distinct
-from shared.wire import Text
+from shared.wire import GIVEN, Text, absent
 
 REFUSED: dict[str, JsonValue] = {
     "outcome": "refuse",
@@ -15,6 +15,19 @@ REFUSED: dict[str, JsonValue] = {
     "reason_code": "licence-missing",
 }
 APPROVED: dict[str, JsonValue] = {"outcome": "approve", "reason": "Covered by the research licence."}
+TERMS = ("starts_at", *ENDS, "trial", "grace_days")
+APPROVALS: list[JsonValue] = [{"properties": {"outcome": {"const": "approve"}, **others}} for others in OTHERS.values()]
+VERDICTS: list[JsonValue] = [
+    *APPROVALS,
+    {"required": ["reason"], "properties": {"outcome": {"const": "refuse"}, "reason": GIVEN, **absent(*TERMS)}},
+]
+FORMS: list[JsonValue] = [
+    {"required": ["outcome"], "properties": absent("decisions"), "anyOf": VERDICTS},
+    {
+        "required": ["decisions"],
+        "properties": {"decisions": GIVEN, **absent("outcome", "reason", "reason_code", *TERMS)},
+    },
+]
 
 
 class Verdict(Terms):
@@ -29,15 +42,14 @@ class Verdict(Terms):
             return
         if self.reason is None:
             raise ValueError("refusing needs a reason")
-        given = (self.starts_at, self.duration_days, self.ends_at, self.no_end, self.trial, self.grace_days)
-        if any(term is not None for term in given):
+        if any(getattr(self, term) is not None for term in TERMS):
             raise ValueError("a refusal has no term")
 
 
 class ItemVerdict(Verdict):
     """The outcome for one frequency."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"frequency": "1h", **APPROVED}]})
+    model_config = ConfigDict(json_schema_extra={"anyOf": VERDICTS, "examples": [{"frequency": "1h", **APPROVED}]})
 
     frequency: Frequency
     outcome: Literal["approve", "refuse"]
@@ -53,11 +65,12 @@ class Decision(Verdict):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "anyOf": FORMS,
             "examples": [
                 {**APPROVED, "note": "Checked with Sales."},
                 {**REFUSED},
                 {"decisions": [{"frequency": "1d", **APPROVED}, {"frequency": "1h", **REFUSED}]},
-            ]
+            ],
         }
     )
 
@@ -72,7 +85,7 @@ class Decision(Verdict):
         if self.outcome is not None:
             self.check(self.outcome)
             return self
-        if self.model_fields_set - {"decisions", "note"}:
+        if self.model_dump(exclude={"decisions", "note"}, exclude_none=True):
             raise ValueError("terms and reasons stand inside `decisions`")
         distinct([verdict.frequency for verdict in self.decisions or []])
         return self

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from services.entitlements.grants.schemas import OpsGrantOut, Symbol, Terms
+from services.entitlements.grants.schemas import ONE_END, OpsGrantOut, Symbol, Terms
 from services.entitlements.requests.schemas import Frequencies
 from shared.wire import Output, Text
 
@@ -14,6 +14,7 @@ class DirectGrant(Terms):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "anyOf": ONE_END,
             "examples": [
                 {
                     "account": "0198c5d2-5b7e-7c3a-9f10-3f6f3f0f9a11",
@@ -22,7 +23,7 @@ class DirectGrant(Terms):
                     "duration_days": 90,
                     "reason": "Signed contract",
                 }
-            ]
+            ],
         }
     )
 

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from shared.pagination import Page
-from shared.wire import Input, Instant, Output, Said, Text
+from shared.wire import Input, Instant, Output, Said, Text, absent
 
 Frequency = Literal["1m", "1h", "1d", "1mo"]
 GrantStatus = Literal["scheduled", "active", "ended", "revoked", "superseded", "relinquished", "retired"]
@@ -24,6 +24,9 @@ GraceDays = Annotated[
     ),
 ]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+ENDS = ("duration_days", "ends_at", "no_end")
+OTHERS = {end: absent(*(other for other in ENDS if other != end)) for end in ENDS}
+ONE_END: list[JsonValue] = [{"properties": others} for others in OTHERS.values()]
 
 
 class Terms(Input):

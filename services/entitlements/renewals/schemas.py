@@ -3,17 +3,21 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.schemas import Days, GraceDays, Terms
-from shared.wire import Input, Instant, Said, Text
+from services.entitlements.grants.schemas import OTHERS, Days, GraceDays, Terms
+from shared.wire import GIVEN, Input, Instant, Said, Text
+
+AN_END: list[JsonValue] = [{"required": [end], "properties": {end: GIVEN, **others}} for end, others in OTHERS.items()]
 
 
 class Extension(Input):
     """Up to when: `duration_days` from now, `ends_at` or `no_end`; it never becomes less than what is held."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"duration_days": 90, "reason": "Signed again"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": AN_END, "examples": [{"duration_days": 90, "reason": "Signed again"}]}
+    )
 
     duration_days: Days | None = Field(default=None, description="Counted from now.")
     ends_at: Instant | None = Field(default=None, description="The first instant without access.")

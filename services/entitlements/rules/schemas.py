@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, field_validat
 from pydantic_core.core_schema import ValidationInfo
 
 from services.entitlements.grants.schemas import Code, Days, Frequency, Symbol
-from shared.wire import Input, Output, Query, Text
+from shared.wire import Input, Output, Query, Text, absent
 
 Standing = Literal["good", "blocked", "closed"]
 Said = Literal["approve", "refuse", "refer", "abstain", "error"]
@@ -43,19 +43,23 @@ def _named_once(rules: "list[Rule]") -> "list[Rule]":
     return rules
 
 
+UNIQUE = Field(min_length=1, json_schema_extra={"uniqueItems": True})
+OF_THE_GOOD: JsonValue = {"properties": {"standing": {"enum": ["good", None]}}}
+APPROVING: JsonValue = {"properties": {"verdict": {"const": "approve"}, "when": OF_THE_GOOD}}
+OTHER: JsonValue = {"properties": {"verdict": {"enum": ["refuse", "refer"]}, **absent("cap")}}
+
+
 class When(Input):
     """What an item must be for a rule to speak; what is left out does not matter."""
 
     trial: bool | None = Field(default=None, description="A trial is asked for.")
     trial_used: bool | None = Field(default=None, description="The account ever had a trial of this frequency.")
     renewal: bool | None = Field(default=None, description="The account holds it: a renewal, or an upgrade of a trial.")
-    frequencies: Annotated[list[Frequency], Field(min_length=1), AfterValidator(_distinct)] | None = None
-    datasets: Annotated[list[Symbol], Field(min_length=1, max_length=500), AfterValidator(_distinct)] | None = None
+    frequencies: Annotated[list[Frequency], UNIQUE, AfterValidator(_distinct)] | None = None
+    datasets: Annotated[list[Symbol], UNIQUE, Field(max_length=500), AfterValidator(_distinct)] | None = None
     max_duration_days: Days | None = Field(default=None, description="It is asked for no longer than this.")
     standing: Standing | None = Field(default=None, description="An approving rule speaks for a good one only.")
-    roles: Annotated[list[Literal["quant", "ops", "admin"]], Field(min_length=1), AfterValidator(_distinct)] | None = (
-        None
-    )
+    roles: Annotated[list[Literal["quant", "ops", "admin"]], UNIQUE, AfterValidator(_distinct)] | None = None
 
 
 class Cap(Input):
@@ -68,7 +72,7 @@ class Cap(Input):
 class Rule(Input):
     """What is said to an item that is as `when` says; a rule that it does not concern abstains."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [TRIAL_USED, SHORT_TRIAL]})
+    model_config = ConfigDict(json_schema_extra={"anyOf": [APPROVING, OTHER], "examples": [TRIAL_USED, SHORT_TRIAL]})
 
     name: Code = Field(examples=["short-trial"])
     when: When

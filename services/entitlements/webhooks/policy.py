@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.parse import urlsplit
+
+from services.entitlements.webhooks.schemas import TARGET, target
 
 PAUSES = (
     timedelta(seconds=5),
@@ -18,7 +19,8 @@ PATIENCE = timedelta(days=5)
 QUIET = timedelta(days=2)  # longer than the longest pause: what failed before has nothing to do with it
 OVERLAP = timedelta(hours=24)
 MOST_SECRETS = 10
-NUMERIC = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
+PUBLISHED = re.compile(TARGET)
+ANYWHERE = re.compile(target("https?", r"[A-Za-z0-9._-]+"))
 DENIED: tuple[IPv4Network | IPv6Network, ...] = tuple(
     ip_network(network)
     for network in (
@@ -60,25 +62,19 @@ def is_public(address: str) -> bool:
 
 def fault_of(url: str, *, anywhere: bool) -> str | None:
     """What is wrong with a target, as far as its text says; `anywhere` takes http and private addresses too."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "a URL"
-    if parts.scheme != "https" and not (anywhere and parts.scheme == "http"):
-        return "an https URL"
-    if not host or port == 0 or parts.username is not None or parts.password is not None or parts.fragment:
-        return "a URL with a host, and without user, password or fragment"
-    return None if anywhere or _is_name_or_public(host) else "a host on the open internet"
+    if anywhere:
+        return None if ANYWHERE.fullmatch(url) else "an http or https URL without user, password or fragment"
+    found = PUBLISHED.fullmatch(url)
+    if found is None:
+        return "an https URL of a full name or a plain address, without user, password or fragment"
+    return None if _is_name_or_public(found[1]) else "a host on the open internet"
 
 
 def _is_name_or_public(host: str) -> bool:
-    """A host that ends in a number is an address, however it is written; only the plain way of writing is taken."""
     try:
-        return is_public(host)
+        return is_public(host.strip("[]"))
     except ValueError:
-        last = host.rstrip(".").rpartition(".")[2]
-        return not NUMERIC.fullmatch(last) and "." in host.rstrip(".") and last.lower() != "localhost"
+        return "[" not in host and host.rstrip(".").rpartition(".")[2].lower() != "localhost"
 
 
 def pause_after(tries: int, *, chance: float, asked: float | None) -> timedelta | None:

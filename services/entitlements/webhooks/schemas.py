@@ -4,11 +4,22 @@ from datetime import datetime
 from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from shared.wire import Input, Output, Query
 
-Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[!-~]+$")]
+NAME = r"(?:[A-Za-z0-9_-]{1,63}\.)+[A-Za-z][A-Za-z0-9-]{0,62}\.?"  # what ends in a number is an address
+BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+
+
+def target(scheme: str, host: str) -> str:
+    """The pattern of a URL without user, password or fragment; its first group is the host."""
+    return rf'^{scheme}://({host}|\[[0-9A-Fa-f:.]+\])(?::{PORT})?(?:[/?][!"$-~]*)?$'
+
+
+TARGET = target("https", rf"{NAME}|{BYTE}(?:\.{BYTE}){{3}}")
+Url = Annotated[str, Field(max_length=2000, json_schema_extra={"pattern": TARGET})]
 
 
 class NewWebhook(Input):

@@ -18,6 +18,7 @@ YES, NO = {"frequency": "1d", "outcome": "approve"}, {"frequency": "1h", "outcom
         {"outcome": "approve", "no_end": True},
         {"outcome": "refuse", "reason": "No.", "reason_code": "licence-missing"},
         {"decisions": [YES, NO], "note": "Both."},
+        {"decisions": [YES], "outcome": None, "reason": None, "trial": None},
         {"decisions": [{**YES, "trial": True, "ends_at": "2026-06-01"}]},
     ],
 )

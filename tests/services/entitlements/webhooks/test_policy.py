@@ -17,6 +17,7 @@ from services.entitlements.webhooks.policy import (
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = 3600
+MISFORMED = "an https URL of a full name or a plain address, without user, password or fragment"
 
 
 def test_what_a_cloud_keeps_for_itself_is_not_public() -> None:
@@ -34,22 +35,29 @@ def test_what_is_out_there_is_public(address: str) -> None:
         ("https://example.com", None),
         ("https://example.com:8443/a?b=c", None),
         ("https://[2606:4700::1111]/", None),
-        ("http://example.com", "an https URL"),
-        ("ftp://example.com", "an https URL"),
-        ("example.com", "an https URL"),
-        ("https://", "a URL with a host, and without user, password or fragment"),
-        ("https://user@example.com", "a URL with a host, and without user, password or fragment"),
-        ("https://example.com/#x", "a URL with a host, and without user, password or fragment"),
-        ("https://example.com:0/", "a URL with a host, and without user, password or fragment"),
-        ("https://example.com:99999/", "a URL"),
-        ("https://[::1/", "a URL"),
-        ("https://localhost/", "a host on the open internet"),
-        ("https://printer/", "a host on the open internet"),
+        ("https://hooks.my_desk.example.com.?a", None),
+        ("https://8.8.8.8:65535/", None),
+        ("http://example.com", MISFORMED),
+        ("ftp://example.com", MISFORMED),
+        ("example.com", MISFORMED),
+        ("https://", MISFORMED),
+        ("https://user@example.com", MISFORMED),
+        ("https://example.com@127.0.0.1/", MISFORMED),
+        ("https://example.com/#x", MISFORMED),
+        ("https://example.com:0/", MISFORMED),
+        ("https://example.com:65536/", MISFORMED),
+        ("https://example.com/\n", MISFORMED),
+        ("https://example.com/caf\xe9", MISFORMED),
+        ("https://[::1/", MISFORMED),
+        ("https://localhost/", MISFORMED),
+        ("https://printer/", MISFORMED),
+        ("https://2130706433/", MISFORMED),
+        ("https://0x7f.1/", MISFORMED),
+        ("https://010.1.1.1/", MISFORMED),
         ("https://a.localhost./", "a host on the open internet"),
         ("https://10.1.2.3/", "a host on the open internet"),
-        ("https://2130706433/", "a host on the open internet"),
-        ("https://0x7f.1/", "a host on the open internet"),
         ("https://[::ffff:127.0.0.1]/", "a host on the open internet"),
+        ("https://[1.2]/", "a host on the open internet"),
     ],
 )
 def test_a_target_is_looked_at_before_it_is_kept(url: str, fault: str | None) -> None:
