@@ -289,7 +289,8 @@ def test_no_connection_is_held_while_a_chunk_is_sent(service: Service, monkeypat
 
     async def look(reading: Reading) -> None:
         with service.database.transaction() as session:
-            others = "select count(*) from pg_stat_activity where state like 'idle in tr%' and usename = current_user"
+            others = """select count(*) from pg_stat_activity
+                where state like 'idle in tr%' and usename = current_user and datname = current_database()"""
             held.append(int(session.execute(text(others)).scalar_one()))
         await check(reading)
 
