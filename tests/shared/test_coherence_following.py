@@ -115,7 +115,8 @@ async def test_our_own_schema_is_asked_over_a_connection_that_is_closed_when_it_
                 lock.rollback()
             assert await knows()
             ground.sql(
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tickgate changes'"
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'tickgate changes' and datname = current_database()"
             )
             await asyncio.sleep(2 * WINDOW)
             assert await knows()
