@@ -67,8 +67,8 @@ class Guard:
         self._turns = asyncio.Semaphore(LOOK_UPS)
 
     def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the threads, each when what it asks has been answered or its time is up: their database closes next."""
+        self._threads.shutdown(cancel_futures=True)
 
     async def admit(self, scope: Scope, route: Route) -> Principal:
         """The principal a request is forwarded as; raises MissingKey, InvalidKey, RoleNotAllowed."""
