@@ -65,7 +65,7 @@ async def add_up(limit: Limit, redis: Redis, replica: str) -> None:
     window, counts = limit.untold()
     if not counts:
         return
-    prefix = f"tickgate:limit:{limit.name}:{limit.quota.most}/{limit.quota.seconds}:{window}"
+    prefix = f"tickgate:limits:{limit.name}:{limit.quota.most}/{limit.quota.seconds}:{window}"
     try:
         async with redis.pipeline(transaction=False) as pipe:
             for caller, count in counts.items():

@@ -130,7 +130,7 @@ def test_two_replicas_add_up(stores: Stores) -> None:
             await add_up(there, redis, "there")
             await add_up(here, redis, "here")
             assert here.take("a").left < 0
-            keys = [key async for key in redis.scan_iter("tickgate:limit:test-two:*")]
+            keys = [key async for key in redis.scan_iter("tickgate:limits:test-two:*")]
             assert [0 < await redis.ttl(key) <= 61 for key in keys] == [True]
             await redis.delete(*keys)
 
@@ -168,7 +168,7 @@ def test_what_is_told_again_and_again_counts_once(stores: Stores) -> None:
             await add_up(there, redis, "there")
             assert here.take("a").left == 100 - 11
             assert there.take("a").left == 100 - 12
-            await redis.delete(*[key async for key in redis.scan_iter("tickgate:limit:test-deaf:*")])
+            await redis.delete(*[key async for key in redis.scan_iter("tickgate:limits:test-deaf:*")])
 
     asyncio.run(story())
 
