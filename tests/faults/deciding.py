@@ -79,6 +79,12 @@ def all_told(world: World, requests: list[UUID]) -> bool:
     return told(world, requests) >= len(requests) and sql(world, under_way) == [(0,)]
 
 
+def undecided(world: World, requests: list[UUID]) -> bool:
+    """Whether nothing was begun of them."""
+    decided = "select count(*) from entitlements.request_items where request_id = any(%s) and decided_at is not null"
+    return sql(world, decided, requests) == [(0,)]
+
+
 def told_once_each(world: World, requests: list[UUID]) -> bool:
     """None missing, none twice."""
     query = """

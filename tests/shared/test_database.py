@@ -90,3 +90,13 @@ def test_a_database_that_is_away_raises() -> None:
 def test_only_the_driver_is_added_to_the_address() -> None:
     url = "postgresql://a:postgresql://@h/d"
     assert driver_url(url) == "postgresql+psycopg://a:postgresql://@h/d"
+
+
+def test_a_connection_that_is_still_used_when_the_database_is_closed_is_closed_after_its_use(scratch: Stores) -> None:
+    database = Database(scratch.app_url("catalog"), pool_size=1)
+    with database.transaction() as session:
+        used = session.connection().connection.driver_connection
+        database.close()
+        assert session.execute(text("select 1")).scalar_one() == 1
+    assert used is not None
+    assert used.closed

@@ -5,7 +5,7 @@ from services.entitlements.cards.service import CardService
 from services.entitlements.requests.schemas import RequestOut
 from tests.services.entitlements.coverage.test_service import hold
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, OPS, OTHER, QUANT, T0, SetClock, person
+from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, T0, SetClock, person
 from tests.services.statements import counted
 
 
@@ -35,6 +35,7 @@ def test_what_is_much_asked_for_hides_neither_another_frequency_nor_the_requeste
     own = desk.refuse(desk.ask("1d").id)
     rare = desk.refuse(desk.ask("1h", by=OTHER).id)
     for _ in range(21):
+        clock.at += MS
         desk.refuse(desk.ask("1d", by=person()).id)
     clock.at += 2 * DAY
     for frequencies, shown in ((("1h", "1d"), 1 + 8 + 1), (("1d",), 18 + 1)):
