@@ -23,17 +23,17 @@ class MarketCapService:
         self._caps = MarketCapRepository(session)
         self._series = PriceRepository(session)
 
-    def record(self, dataset: str, caps: DayCaps, *, provenance: str) -> int:
+    def record(self, dataset: str, caps: DayCaps, *, provenance: str, replace: bool = False) -> int:
         """Write days' values unless one of the same or a better provenance stands there; how many were written.
 
         What gives way is kept as a revision. But the first real value takes the place of all sample ones, which
-        are gone then, and a sample one never stands among real ones.
+        are gone then, and a sample one never stands among real ones. `replace` makes all that is stored give way so.
         """
         if not caps:
             return 0
         source, now = policy.source_of(provenance), self._clock.now(self._session)
         held = self._series.lock_series(dataset, CAP, source=source, now=now)
-        step = admit(held.source, source)
+        step = admit(held.source, source, replace=replace)
         if step == "refuse":
             return 0
         if step == "replace":
