@@ -88,14 +88,15 @@ class AlreadyRunning(Exception):
 class Outcome:
     """What a run did: counts by name, and whether (and why) something was left that another attempt may complete.
 
-    Where `again` is false, no attempt would before somebody mends the cause: the run has failed and is left to the next
-    slot, and to people.
+    Where `again` is false, no attempt would before the cause is mended: the run has failed and is due again after
+    `rest`, or without one left to the next slot, and to people.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     note: str | None = None
     again: bool = True
+    rest: timedelta | None = None
 
     @property
     def state(self) -> str:
@@ -310,7 +311,7 @@ class JobRuns:
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
             self._finish(claim, "failed", {}, _reason(error))
             raise
-        self._finish(claim, outcome.state, outcome.counts, outcome.note, again=outcome.again)
+        self._finish(claim, outcome.state, outcome.counts, outcome.note, again=outcome.again, rest=outcome.rest)
         return outcome
 
     @contextmanager
@@ -348,14 +349,17 @@ class JobRuns:
         *,
         counted: bool = True,
         again: bool = True,
+        rest: timedelta | None = None,
     ) -> None:
         """Record the outcome, unless the lease ran out and another attempt took over.
 
-        What is not done is due again after a while that grows to an hour with each attempt that counts.
+        What is not done is due again after a while that grows to an hour with each attempt that counts; what is not to
+        be tried again soon, after its rest.
         """
         table, now = self._table, func.clock_timestamp()
-        wait = min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))
-        due: dict[str, Any] = {"due_at": now + wait if again else NEVER}
+        wait: timedelta | None = min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))
+        wait = wait if again else rest
+        due: dict[str, Any] = {"due_at": NEVER if wait is None else now + wait}
         if not counted:
             due = {"due_at": now, "attempts": claim.attempt - 1}
         values = {"state": state, "finished_at": now, "counts": counts, "error": error, **due}

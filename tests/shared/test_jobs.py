@@ -183,6 +183,19 @@ def test_a_partial_outcome_keeps_its_counts_and_is_completed_later(ground: Groun
     assert ground.sql(kept) == [("done", {"rows": 24}, None)]
 
 
+@pytest.mark.parametrize(("rest", "days_"), [(timedelta(days=1), 1), (None, 2_000_000)])
+def test_what_is_not_to_be_tried_again_soon_rests_or_is_left_for_good(
+    ground: Ground, rest: timedelta | None, days_: int
+) -> None:
+    work = Work(Outcome(partial=True, again=False, rest=rest))
+    runs = JobRuns(ground.database, job_runs, (job(work),), Hand(MOMENT))
+    runs.ensure_due_runs()
+    runs.run_due()
+    waits = "select state, extract(epoch from due_at - finished_at)::float / 86400 from ground.job_runs"
+    ((state, waited),) = ground.sql(waits)
+    assert (state, min(round(waited), 2_000_000)) == ("failed", days_)
+
+
 def test_a_reason_that_the_database_cannot_hold_is_recorded_all_the_same(ground: Ground) -> None:
     runs = JobRuns(ground.database, job_runs, (job(Work(ValueError("a NUL \x00 and \ud800"))),), Hand(MOMENT))
     runs.ensure_due_runs()

@@ -78,9 +78,10 @@ class Tally:
         self.notes.append(f"{name}: {error}" if name else str(error))
         self.again = self.again and not error.lasts
 
-    def outcome(self, *, partial: bool) -> Outcome:
-        """The run's outcome."""
-        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None, again=self.again)
+    def outcome(self, *, partial: bool, rest: dt.timedelta | None = None) -> Outcome:
+        """The run's outcome; where another attempt may not help, it rests so long, for good unless said."""
+        note = "; ".join(self.notes)[:2000] or None
+        return Outcome(dict(self.counts), partial=partial, note=note, again=self.again, rest=rest)
 
 
 @dataclass(frozen=True)

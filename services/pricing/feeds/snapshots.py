@@ -67,14 +67,14 @@ class Snapshots:
         """Record the slot's day for every dataset that lacks it: live if it is today, else from the source's history.
 
         Today's value never goes into another day; where there is none, there is no row. The run is partial while the
-        source failed to answer; that it does not know is an answer. Then the days before are filled, once for every
-        dataset.
+        source failed to answer; that it does not know is an answer. No later slot comes back to this day, so what a
+        lasting refusal left is tried a day later. Then the days before are filled, once for every dataset.
         """
         tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
         self._record_day(feeds, slot, tally)
         if self._source.name != SAMPLE:  # made-up days before anybody came would only be in the way
             self._fill(feeds, tally)
-        return tally.outcome(partial=tally.counts["missing"] > 0)
+        return tally.outcome(partial=tally.counts["missing"] > 0, rest=policy.REST)
 
     def _record_day(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> None:
         """Way after way, as long as somebody lacks the day; a day may hold what no way betters."""

@@ -189,6 +189,28 @@ def test_a_day_that_nobody_knows_is_asked_for_once(world: World, upstream: Stand
     assert (upstream.calls["/assets"], world.sql("select state, attempts from pricing.job_runs")) == (1, [("done", 1)])
 
 
+@pytest.mark.parametrize("kind", ["unauthorized", "credits", "retired"])
+def test_u2_a_day_that_was_refused_is_had_from_the_history_once_the_cause_is_mended(
+    world: World, upstream: StandinCoinCap, kind: str
+) -> None:
+    world.clock.at = SLOT - HOUR
+    job = Job("backfill-market-caps", "0 20 * * *", lambda slot: world.snapshot(slot, BTC))
+    runs = JobRuns(world.database, job_runs, (job,), world.clock)
+    runs.ensure_due_runs()
+    upstream.give_market_cap("bitcoin", "1.5")
+    upstream.give_market_cap_history("bitcoin", [(SLOT, "1.25")])
+    world.clock.at = SLOT
+    upstream.fail_next(kind, times=2)  # the day, and the days before it
+    runs.run_due()
+    ((state, rest),) = world.sql("select state, extract(epoch from due_at - finished_at)::int from pricing.job_runs")
+    assert (state, rest, caps(world)) == ("failed", 86_400, [])
+    world.clock.at = SLOT + DAY
+    world.sql("update pricing.job_runs set due_at = clock_timestamp() returning 1")
+    runs.run_due()
+    assert world.sql("select state, attempts from pricing.job_runs") == [("done", 2)]
+    assert caps(world) == [("2025-06-10", "1.25", "vendor-history")]
+
+
 def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked_at_twice(
     world: World, upstream: StandinCoinCap
 ) -> None:
