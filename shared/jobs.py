@@ -287,8 +287,8 @@ class JobRuns:
             self._take_turns(session)
             run_id = request_run(session, self._table, name, slot, requested_by="operator")
             claim = self._begin(session, self._table.c.id == run_id, self._table.c.job.not_in(self._under_way()))
-        if claim is None:
-            raise AlreadyRunning
+            if claim is None:  # raised in here, so that nothing is queued either
+                raise AlreadyRunning
         return self._attempt(claim)
 
     def _run(self, claim: Claim) -> bool:

@@ -55,6 +55,7 @@ def test_s1_of_one_job_one_run_is_under_way_whatever_the_slot(ground: Ground) ->
     assert claimed_at_once(ground, runs) == [MOMENT]
     with pytest.raises(AlreadyRunning):
         runs.run_now("sync", MOMENT + timedelta(days=7))
+    assert ground.sql("select count(*) from ground.job_runs") == [(2,)]  # what is refused is not queued either
     assert runs._claim() is None
 
     ground.sql("update ground.job_runs set state = 'done' where state = 'running'")
