@@ -399,8 +399,11 @@ def request_run(
 
 
 def job_gauges(table: Table, session: Session) -> dict[str, float]:
-    """For how many seconds the oldest slot has been due or at work, and how many runs failed for good."""
+    """For how many seconds the oldest slot has been due or at work, and how many runs failed with none done since."""
     age = func.extract("epoch", func.clock_timestamp() - func.min(table.c.slot))
     oldest = session.execute(select(age).where(table.c.state.in_(("due", "running")))).scalar()
-    failed = session.execute(select(func.count()).where(table.c.state == "failed")).scalar_one()
+    later = table.alias()
+    mended = select(later.c.id).where(later.c.job == table.c.job, later.c.slot > table.c.slot, later.c.state == "done")
+    lasting = select(func.count()).where(table.c.state == "failed", ~mended.exists())
+    failed = session.execute(lasting).scalar_one()
     return {"job_oldest_seconds": max(float(oldest or 0), 0.0), "job_failed": failed}
