@@ -88,14 +88,15 @@ class AlreadyRunning(Exception):
 class Outcome:
     """What a run did: counts by name, and whether (and why) something was left that another attempt may complete.
 
-    Where `again` is false, no attempt would before somebody mends the cause: the run has failed and is left to the next
-    slot, and to people.
+    Where `again` is false, no attempt would before the cause is mended: the run has failed and is due again after
+    `rest`, or without one left to the next slot, and to people.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     partial: bool = False
     note: str | None = None
     again: bool = True
+    rest: timedelta | None = None
 
     @property
     def state(self) -> str:
@@ -286,8 +287,8 @@ class JobRuns:
             self._take_turns(session)
             run_id = request_run(session, self._table, name, slot, requested_by="operator")
             claim = self._begin(session, self._table.c.id == run_id, self._table.c.job.not_in(self._under_way()))
-        if claim is None:
-            raise AlreadyRunning
+            if claim is None:  # raised in here, so that nothing is queued either
+                raise AlreadyRunning
         return self._attempt(claim)
 
     def _run(self, claim: Claim) -> bool:
@@ -310,7 +311,7 @@ class JobRuns:
         except BaseException as error:  # an interrupted run too: it is due again, without waiting for its lease to end
             self._finish(claim, "failed", {}, _reason(error))
             raise
-        self._finish(claim, outcome.state, outcome.counts, outcome.note, again=outcome.again)
+        self._finish(claim, outcome.state, outcome.counts, outcome.note, again=outcome.again, rest=outcome.rest)
         return outcome
 
     @contextmanager
@@ -348,14 +349,17 @@ class JobRuns:
         *,
         counted: bool = True,
         again: bool = True,
+        rest: timedelta | None = None,
     ) -> None:
         """Record the outcome, unless the lease ran out and another attempt took over.
 
-        What is not done is due again after a while that grows to an hour with each attempt that counts.
+        What is not done is due again after a while that grows to an hour with each attempt that counts; what is not to
+        be tried again soon, after its rest.
         """
         table, now = self._table, func.clock_timestamp()
-        wait = min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))
-        due: dict[str, Any] = {"due_at": now + wait if again else NEVER}
+        wait: timedelta | None = min(claim.attempt**2 * timedelta(seconds=30), timedelta(hours=1))
+        wait = wait if again else rest
+        due: dict[str, Any] = {"due_at": NEVER if wait is None else now + wait}
         if not counted:
             due = {"due_at": now, "attempts": claim.attempt - 1}
         values = {"state": state, "finished_at": now, "counts": counts, "error": error, **due}
@@ -395,8 +399,11 @@ def request_run(
 
 
 def job_gauges(table: Table, session: Session) -> dict[str, float]:
-    """For how many seconds the oldest slot has been due or at work, and how many runs failed for good."""
+    """For how many seconds the oldest slot has been due or at work, and how many runs failed with none done since."""
     age = func.extract("epoch", func.clock_timestamp() - func.min(table.c.slot))
     oldest = session.execute(select(age).where(table.c.state.in_(("due", "running")))).scalar()
-    failed = session.execute(select(func.count()).where(table.c.state == "failed")).scalar_one()
+    later = table.alias()
+    mended = select(later.c.id).where(later.c.job == table.c.job, later.c.slot > table.c.slot, later.c.state == "done")
+    lasting = select(func.count()).where(table.c.state == "failed", ~mended.exists())
+    failed = session.execute(lasting).scalar_one()
     return {"job_oldest_seconds": max(float(oldest or 0), 0.0), "job_failed": failed}

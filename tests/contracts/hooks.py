@@ -19,8 +19,8 @@ RULES = (  # of `invalid-input`, between values, or between a value and the time
     "an instant after `start`",
     "`since` is before `until`",
     "an instant that is not past",
-    "an instant that has come",
-    " minutes ago",  # an instant that many
+    "an instant 15 minutes ago",
+    "an instant a minute ago",
     "an instant to come",
     "an instant after the start",
     "a year between 1901 and 2999",

@@ -3,12 +3,23 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
-from shared.jobs import MAX_ATTEMPTS, AlreadyRunning, Interrupted, Job, JobRuns, Outcome, interrupted_by, request_run
+from shared.jobs import (
+    MAX_ATTEMPTS,
+    AlreadyRunning,
+    Interrupted,
+    Job,
+    JobRuns,
+    Outcome,
+    interrupted_by,
+    job_gauges,
+    request_run,
+)
 from tests.shared.ground import Ground, job_runs, until
 from tests.shared.work import DAILY, DUE_AGAIN, MOMENT, Hand, Work, days, job, nothing
 
@@ -55,6 +66,7 @@ def test_s1_of_one_job_one_run_is_under_way_whatever_the_slot(ground: Ground) ->
     assert claimed_at_once(ground, runs) == [MOMENT]
     with pytest.raises(AlreadyRunning):
         runs.run_now("sync", MOMENT + timedelta(days=7))
+    assert ground.sql("select count(*) from ground.job_runs") == [(2,)]  # what is refused is not queued either
     assert runs._claim() is None
 
     ground.sql("update ground.job_runs set state = 'done' where state = 'running'")
@@ -181,6 +193,41 @@ def test_a_partial_outcome_keeps_its_counts_and_is_completed_later(ground: Groun
     ground.sql(DUE_AGAIN)
     assert runs.run_due() == 1
     assert ground.sql(kept) == [("done", {"rows": 24}, None)]
+
+
+@pytest.mark.parametrize(("rest", "days_"), [(timedelta(days=1), 1), (None, 2_000_000)])
+def test_what_is_not_to_be_tried_again_soon_rests_or_is_left_for_good(
+    ground: Ground, rest: timedelta | None, days_: int
+) -> None:
+    work = Work(Outcome(partial=True, again=False, rest=rest))
+    runs = JobRuns(ground.database, job_runs, (job(work),), Hand(MOMENT))
+    runs.ensure_due_runs()
+    runs.run_due()
+    waits = "select state, extract(epoch from due_at - finished_at)::float / 86400 from ground.job_runs"
+    ((state, waited),) = ground.sql(waits)
+    assert (state, min(round(waited), 2_000_000)) == ("failed", days_)
+
+
+def test_failed_runs_are_shown_until_a_later_slot_of_the_same_job_is_done(ground: Ground) -> None:
+    def shown() -> float:
+        with ground.database.transaction() as session:
+            return job_gauges(job_runs, session)["job_failed"]
+
+    hand, failing = Hand(MOMENT), Work(LookupError("no use"))
+    other = Job(name="other", cron=DAILY, run=nothing, from_start=True)
+    runs = JobRuns(ground.database, job_runs, (job(failing), other), hand)
+    for day in range(2):
+        hand.at = MOMENT + timedelta(days=day)
+        runs.ensure_due_runs()
+        runs.run_due()
+        assert shown() == day + 1
+    with suppress(LookupError):
+        runs.run_now("sync", MOMENT + timedelta(days=3))
+    failing.outcome = Outcome()
+    runs.run_now("sync", MOMENT + timedelta(days=2))
+    assert shown() == 1  # the one after that
+    runs.run_now("sync", MOMENT + timedelta(days=4))
+    assert shown() == 0
 
 
 def test_a_reason_that_the_database_cannot_hold_is_recorded_all_the_same(ground: Ground) -> None:

@@ -6,13 +6,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from services.pricing.feeds import policy
+from services.pricing.feeds.caps import CapIntake
 from services.pricing.feeds.entities import History, Rejected, Sample
 from services.pricing.feeds.repository import FeedRepository
 from services.pricing.feeds.schemas import Asked, Taken
 from services.pricing.feeds.source import period
 from services.pricing.market_caps.policy import DERIVED, SAMPLE
 from services.pricing.market_caps.schemas import DayCap
-from services.pricing.market_caps.service import MarketCapService
 from services.pricing.prices.schemas import Known
 from services.pricing.prices.service import NOTHING_KNOWN, PriceService
 from shared.clock import Clock
@@ -25,7 +25,7 @@ class Intake:
         self._source = source
         self._session = session
         self._prices = PriceService(session, clock)
-        self._caps = MarketCapService(session, clock)
+        self._caps = CapIntake(session, clock, source)
 
     def take(self, asked: Asked, history: History) -> Taken:
         """Store what can be trusted and count it; `fresh` counts what was distrusted for the first time.
@@ -74,4 +74,4 @@ class Intake:
             for day, cap in caps.items()
             if asked.start <= slots[day] < asked.end and day < asked.seen_at.date()
         }
-        self._caps.record(asked.feed.dataset, over, provenance=DERIVED)
+        self._caps.record(asked.feed, over, DERIVED)

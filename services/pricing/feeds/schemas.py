@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from services.pricing.feeds.entities import Sample
-from services.pricing.feeds.errors import SourceError
+from services.pricing.feeds.errors import FailedAlready, SourceError
 from services.pricing.prices.errors import SeriesHasOtherSource
 from services.pricing.prices.schemas import Counts
 from shared.jobs import Outcome
@@ -53,15 +53,18 @@ class Taken:
 
 @dataclass
 class Tally:
-    """What a run did so far, and what went wrong in it: `unanswered` are the datasets of which it is not known.
-
-    `again`: whether another attempt may help.
-    """
+    """What a run did so far, and what went wrong in it: `unanswered` are the datasets of which it is not known."""
 
     counts: Counter[str]
     notes: list[str] = field(default_factory=list)
     unanswered: set[str] = field(default_factory=set)
-    again: bool = True
+    errors: list[SourceError] = field(default_factory=list)
+
+    @property
+    def again(self) -> bool:
+        """Whether another attempt may help: not where something lasts, nor where nothing was asked that failed."""
+        fresh = [error for error in self.errors if not isinstance(error, FailedAlready)]
+        return not any(error.lasts for error in fresh) and (bool(fresh) or not self.errors)
 
     def failed(self, error: SourceError, name: str | None = None) -> None:
         """Count and note a failure, of one series or of all."""
@@ -76,11 +79,12 @@ class Tally:
     def note(self, error: SourceError, name: str | None = None) -> None:
         """Note why something is left."""
         self.notes.append(f"{name}: {error}" if name else str(error))
-        self.again = self.again and not error.lasts
+        self.errors.append(error)
 
-    def outcome(self, *, partial: bool) -> Outcome:
-        """The run's outcome."""
-        return Outcome(dict(self.counts), partial=partial, note="; ".join(self.notes)[:2000] or None, again=self.again)
+    def outcome(self, *, partial: bool, rest: dt.timedelta | None = None) -> Outcome:
+        """The run's outcome; where another attempt may not help, it rests so long, for good unless said."""
+        note = "; ".join(self.notes)[:2000] or None
+        return Outcome(dict(self.counts), partial=partial, note=note, again=self.again, rest=rest)
 
 
 @dataclass(frozen=True)

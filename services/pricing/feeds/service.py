@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 import structlog
+from sqlalchemy.orm import Session
 
 from services.pricing.feeds import policy
 from services.pricing.feeds.budget import Purpose
@@ -225,7 +226,7 @@ class Feeds:
             one.empty = one.empty and not taken.counts["inserted"]
             if not (one.anew and one.empty):
                 one.anew, one.position.slug = False, one.feed.slug
-            FeedRepository(session, one.feed.dataset, one.frequency).keep(one.position)
+            self._keep_in(session, one)
         tally.counts.update(taken.counts)
         if drifted:
             logger.error("answer drifted", dataset=one.feed.dataset, frequency=one.frequency)
@@ -233,7 +234,15 @@ class Feeds:
 
     def _keep(self, one: Series) -> None:
         with self._database.transaction() as session:
-            FeedRepository(session, one.feed.dataset, one.frequency).keep(one.position)
+            self._keep_in(session, one)
+
+    def _keep_in(self, session: Session, one: Series) -> None:
+        """Write how far the series is; how far another asset was asked for stays, in case that one comes back."""
+        kept = FeedRepository(session, one.feed.dataset, one.frequency)
+        stands = kept.position(self._source.name) if one.anew else None
+        if stands is not None:
+            stands.tried_at, stands.failed_at = one.position.tried_at, one.position.failed_at
+        kept.keep(stands or one.position)
 
     def _now(self) -> datetime:
         with self._database.transaction() as session:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from services.pricing.feeds import policy
 from services.pricing.feeds.budget import Purpose
+from services.pricing.feeds.caps import CapIntake
 from services.pricing.feeds.entities import Caps, MarketCap, Position, Rejected
 from services.pricing.feeds.errors import AnswerDrifted, SourceError, UnknownAsset
 from services.pricing.feeds.repository import FeedRepository
@@ -66,18 +67,18 @@ class Snapshots:
         """Record the slot's day for every dataset that lacks it: live if it is today, else from the source's history.
 
         Today's value never goes into another day; where there is none, there is no row. The run is partial while the
-        source failed to answer; that it does not know is an answer. Then the days before are filled, once for every
-        dataset.
+        source failed to answer; that it does not know is an answer. No later slot comes back to this day, so what a
+        lasting refusal left is tried a day later. Then the days before are filled, once for every dataset.
         """
         tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
         self._record_day(feeds, slot, tally)
         if self._source.name != SAMPLE:  # made-up days before anybody came would only be in the way
             self._fill(feeds, tally)
-        return tally.outcome(partial=tally.counts["missing"] > 0)
+        return tally.outcome(partial=tally.counts["missing"] > 0, rest=policy.REST)
 
     def _record_day(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> None:
         """Way after way, as long as somebody lacks the day; a day may hold what no way betters."""
-        held, settled = self._held(slot.date()), set[str]()
+        held, settled = self._held(slot.date(), feeds), set[str]()
         ways = self._ways(slot)
         for way in ways:
             wanted = [
@@ -173,7 +174,7 @@ class Snapshots:
                 tally.notes.append(f"{feed.dataset}, earlier days: {error}")
                 if error.ends_run:
                     return
-                self._keep(position, failed_at=began, history_failed_at=began)
+                self._keep(feed, failed_at=began, history_failed_at=began)
 
     def _fill_one(self, feed: Feed, position: Position, tally: Tally) -> None:
         """A source that has nothing for a window has nothing before it; one that refused is asked again tomorrow.
@@ -188,8 +189,8 @@ class Snapshots:
         while position.asked_from > floor:
             since = max(floor, position.asked_from - self._source.span("1d"))
             caps = self._history(feed, tally, start=since, end=position.asked_from)
-            if not caps and not looked and feed.dataset in self._held(position.asked_from.date()):
-                self._keep(position, history_failed_at=now)
+            if not caps and not looked and self._held(position.asked_from.date(), [feed]):
+                self._keep(feed, history_failed_at=now)
                 return
             looked = False
             days = {day: _day_cap(cap) for day, cap in policy.by_day(caps).items()}
@@ -202,7 +203,7 @@ class Snapshots:
         position, began = self._position(feed), self._now()
         self._quarantine(feed, CAP, told.rejected, tally)
         if told.drifted or position.failed_at is not None:
-            self._keep(position, failed_at=began if told.drifted else None)
+            self._keep(feed, failed_at=began if told.drifted else None)
         if told.drifted:
             raise AnswerDrifted(told.rejected[0].reason)
         if told.rejected and not told.caps:
@@ -219,32 +220,22 @@ class Snapshots:
 
     def _position(self, feed: Feed) -> Position:
         with self._database.transaction() as session:
-            kept = FeedRepository(session, feed.dataset, CAP).position(self._source.name)
-        today, _ = policy.day_of(self._now().date())
-        return kept or Position(
-            dataset=feed.dataset,
-            frequency=CAP,
-            source=self._source.name,
-            asked_from=today,
-            asked_until=today,
-            tried_at=today,
-        )
+            return CapIntake(session, self._clock, self._source.name).position(feed)
 
     def _record(self, feed: Feed, days: DayCaps, provenance: str, position: Position | None = None) -> int:
         with self._database.transaction() as session:
-            if position is not None:
-                FeedRepository(session, feed.dataset, CAP).keep(position)
-            return MarketCapService(session, self._clock).record(feed.dataset, days, provenance=provenance)
+            return CapIntake(session, self._clock, self._source.name).record(feed, days, provenance, position)
 
-    def _keep(self, position: Position, **changed: datetime | None) -> None:
-        for name, at in changed.items():
-            setattr(position, name, at)
+    def _keep(self, feed: Feed, **changed: datetime | None) -> None:
         with self._database.transaction() as session:
-            FeedRepository(session, position.dataset, CAP).keep(position)
+            CapIntake(session, self._clock, self._source.name).note(feed, **changed)
 
-    def _held(self, day: date) -> dict[str, str]:
+    def _held(self, day: date, feeds: Sequence[Feed]) -> dict[str, str]:
+        """The provenance of what each of these has for a day: what is of another asset is as good as none."""
         with self._database.transaction() as session:
-            return MarketCapService(session, self._clock).held(day)
+            intake, held = CapIntake(session, self._clock, self._source.name), MarketCapService(session, self._clock)
+            wanted = {feed.dataset for feed in feeds if not intake.is_anew(feed)}
+            return {dataset: provenance for dataset, provenance in held.held(day).items() if dataset in wanted}
 
     def _now(self) -> datetime:
         with self._database.transaction() as session:

@@ -36,10 +36,9 @@ def list_market_caps(symbol: str, reading: Readable, caps: MarketCaps, counter: 
     CSV holds the whole range unless `limit` is given. A page that follows another is of the same version of the series,
     even while days are added or revised; `Tickgate-Source` and `Tickgate-Series-Version` name both.
     """
-    days = reading.days
-    if reading.known and is_known(reading.known, tag(edition := days.edition or caps.edition(symbol), reading.format)):
+    if reading.known and is_known(reading.known, tag(edition := caps.edition(reading.days), reading.format)):
         return Response(status_code=304, headers=headers_of(edition, reading.format))
-    told = caps.read(days, limit=reading.limit)
+    told = caps.read(reading.days, limit=reading.limit)
     counter.add(symbol, USED_AS, len(told.rows))
     following = position(told)
     cursor = cursors_of(request).dump(reading.scope, following) if following else None

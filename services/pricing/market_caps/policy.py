@@ -1,7 +1,8 @@
 """Pure rules of market capitalisations: which is the better one, and whose they are."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
+SETTLED = timedelta(minutes=1)  # longer than a value takes to be committed once its time was taken
 SAMPLE = "sample"
 OBSERVED = "observed"
 VENDOR_HISTORY = "vendor-history"

@@ -46,7 +46,11 @@ class MarketCapQuery(Range):
         description="At most this many rows. json: 100 unless given; csv: the whole range unless given.",
     )
     as_of: Instant | None = Field(
-        default=None, description="As it was known at this instant: days that came later and later revisions left out."
+        default=None,
+        description=(
+            "As it was known at this instant: days that came later and later revisions left out. It is a minute ago at "
+            "the latest: until then, more may come of what is being stored."
+        ),
     )
     cursor: str | None = Field(
         default=None, description="`next_cursor` of the page before.", min_length=1, max_length=1000

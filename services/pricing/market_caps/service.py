@@ -23,17 +23,17 @@ class MarketCapService:
         self._caps = MarketCapRepository(session)
         self._series = PriceRepository(session)
 
-    def record(self, dataset: str, caps: DayCaps, *, provenance: str) -> int:
+    def record(self, dataset: str, caps: DayCaps, *, provenance: str, replace: bool = False) -> int:
         """Write days' values unless one of the same or a better provenance stands there; how many were written.
 
         What gives way is kept as a revision. But the first real value takes the place of all sample ones, which
-        are gone then, and a sample one never stands among real ones.
+        are gone then, and a sample one never stands among real ones. `replace` makes all that is stored give way so.
         """
         if not caps:
             return 0
         source, now = policy.source_of(provenance), self._clock.now(self._session)
         held = self._series.lock_series(dataset, CAP, source=source, now=now)
-        step = admit(held.source, source)
+        step = admit(held.source, source, replace=replace)
         if step == "refuse":
             return 0
         if step == "replace":
@@ -50,15 +50,19 @@ class MarketCapService:
         """The provenance of what is held for a day, by dataset."""
         return self._caps.provenances(day)
 
-    def edition(self, dataset: str) -> Edition:
-        """The present version of the dataset's market capitalisations."""
-        series = self._series.find_series(dataset, CAP)
-        return Edition(series.version, series.updated_at) if series else Edition(0, None)
+    def edition(self, days: Days) -> Edition:
+        """The version that days are of, the present one unless they say another; raises what reading them would."""
+        series = self._series.find_series(days.dataset, CAP)
+        if days.as_of is not None or days.edition is not None:
+            known = {"now": self._clock.now(self._session), "version": 0, "first_version": 0}
+            known |= series.model_dump(include={"version", "first_version"}) if series else {}
+            require_told(known, as_of=days.as_of, edition=days.edition, settled=policy.SETTLED)
+        return days.edition or (Edition(series.version, series.updated_at) if series else Edition(0, None))
 
     def read(self, days: Days, *, limit: int | None) -> Told:
-        """The first `limit` days, or all; raises VersionGone, and InvalidInput for an instant to come."""
+        """The first `limit` days, or all; raises VersionGone, and InvalidInput for too late an instant."""
         found = self._caps.read(days, limit=None if limit is None else limit + 1)
         series, rows = found[0], [MarketCapOut.model_validate(dict(row)) for row in found if row["date"]]
-        require_told(dict(series), as_of=days.as_of, edition=days.edition)
+        require_told(dict(series), as_of=days.as_of, edition=days.edition, settled=policy.SETTLED)
         edition = days.edition or Edition(series["version"], series["updated_at"])
         return Told(rows[:limit], len(rows) > len(rows[:limit]), series["source"], edition)

@@ -118,7 +118,7 @@ class PriceService:
 
 
 def require_told(
-    series: Mapping[str, Any], *, as_of: datetime | None, edition: Edition | None, settled: timedelta = timedelta()
+    series: Mapping[str, Any], *, as_of: datetime | None, edition: Edition | None, settled: timedelta
 ) -> None:
     """Raises InvalidInput for an instant of which more may yet become known, and VersionGone.
 
@@ -126,7 +126,7 @@ def require_told(
     """
     if as_of is not None and as_of > series["now"] - settled:
         minutes = settled // timedelta(minutes=1)
-        raise invalid("query", "/as_of", f"an instant {minutes} minutes ago" if minutes else "an instant that has come")
+        raise invalid("query", "/as_of", f"an instant {f'{minutes} minutes' if minutes > 1 else 'a minute'} ago")
     if edition and not series["first_version"] <= edition.version <= series["version"]:
         raise VersionGone
 

@@ -133,6 +133,16 @@ def test_another_asset_takes_the_place_of_the_whole_series_once_it_has_a_price(w
     assert world.sql("select slug from pricing.feed_positions") == [("ether-right",)]
 
 
+def test_an_asset_that_comes_back_after_a_slip_goes_on_where_it_was(world: World) -> None:
+    world.sync(ETH)
+    world.clock.at = NOW + HOUR
+    assert world.sync(Feed("ETH", "etherium", ("1d",)), slot=world.clock.at).partial
+    world.clock.at = NOW + DAY
+    asked = world.calls()
+    assert world.sync(ETH, slot=world.clock.at).counts["inserted"] == 1
+    assert world.calls() == asked + 1  # and not its whole history
+
+
 def test_the_snapshots_of_many_datasets_are_all_kept_for() -> None:
     many = [Feed(f"D{n}", f"asset-{n}", ("1d",)) for n in range(100)]
     day = NOW.date().replace(day=1)

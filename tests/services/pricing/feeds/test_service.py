@@ -7,13 +7,16 @@ from itertools import pairwise
 
 import pytest
 
+from services.pricing.database import job_runs
 from services.pricing.feeds.coincap import CoinCap
+from services.pricing.feeds.policy import SYNC
 from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.service import Feeds
 from services.pricing.feeds.source import Source
 from services.pricing.prices.service import PriceService
 from shared.database import Database
+from shared.jobs import Job, JobRuns
 from tests.services.pricing.conftest import DAY, HOUR, FixedClock
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOTHING, NOW, World
 from tests.standins.coincap import StandinCoinCap, milliseconds, point
@@ -123,11 +126,30 @@ def test_what_asking_again_does_not_mend_is_asked_again_only_for_the_next_slot(w
     nil = Feed("NIL", "nothing", ("1d",))
     assert world.sync(nil, slot=NOW).counts["failed"] == 1
     outcome = world.sync(nil, slot=NOW)  # the same run, attempted again
-    assert (outcome.counts["failed"], outcome.partial, world.calls()) == (1, True, 1)
+    assert (outcome.counts["failed"], outcome.state, world.calls()) == (1, "failed", 1)  # and left to the next slot
     assert "was asked since this run was due" in str(outcome.note)
     world.clock.at = NOW + HOUR
-    world.sync(nil, slot=NOW + HOUR)
+    assert world.sync(nil, slot=NOW + HOUR).state == "partial"
     assert world.calls() == 2
+
+
+def test_a_run_that_has_something_to_try_again_is_partial_beside_what_failed_already(world: World) -> None:
+    nil = Feed("NIL", "nothing", ("1d",))
+    world.sync(nil, slot=NOW)
+    world.upstream.fail_next("server-error", times=5, path="ethereum")
+    assert world.sync(nil, ETH, slot=NOW).state == "partial"
+    world.clock.at = NOW + timedelta(minutes=2)
+    assert world.sync(nil, ETH, slot=NOW).state == "failed"
+
+
+def test_an_asset_that_nobody_knows_costs_two_attempts_a_slot(world: World) -> None:
+    job = Job(SYNC, "2 * * * *", lambda slot: world.sync(Feed("NIL", "nothing", ("1d",)), slot=slot), from_start=True)
+    runs = JobRuns(world.database, job_runs, (job,), world.clock)
+    runs.ensure_due_runs()
+    for _ in range(4):
+        runs.run_due()
+        world.sql("update pricing.job_runs set due_at = clock_timestamp() where due_at < '9000-01-01' returning 1")
+    assert world.sql("select state, attempts from pricing.job_runs") == [("failed", 2)]
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(world: World) -> None:

@@ -189,6 +189,28 @@ def test_a_day_that_nobody_knows_is_asked_for_once(world: World, upstream: Stand
     assert (upstream.calls["/assets"], world.sql("select state, attempts from pricing.job_runs")) == (1, [("done", 1)])
 
 
+@pytest.mark.parametrize("kind", ["unauthorized", "credits", "retired"])
+def test_u2_a_day_that_was_refused_is_had_from_the_history_once_the_cause_is_mended(
+    world: World, upstream: StandinCoinCap, kind: str
+) -> None:
+    world.clock.at = SLOT - HOUR
+    job = Job("backfill-market-caps", "0 20 * * *", lambda slot: world.snapshot(slot, BTC))
+    runs = JobRuns(world.database, job_runs, (job,), world.clock)
+    runs.ensure_due_runs()
+    upstream.give_market_cap("bitcoin", "1.5")
+    upstream.give_market_cap_history("bitcoin", [(SLOT, "1.25")])
+    world.clock.at = SLOT
+    upstream.fail_next(kind, times=2)  # the day, and the days before it
+    runs.run_due()
+    ((state, rest),) = world.sql("select state, extract(epoch from due_at - finished_at)::int from pricing.job_runs")
+    assert (state, rest, caps(world)) == ("failed", 86_400, [])
+    world.clock.at = SLOT + DAY
+    world.sql("update pricing.job_runs set due_at = clock_timestamp() returning 1")
+    runs.run_due()
+    assert world.sql("select state, attempts from pricing.job_runs") == [("done", 2)]
+    assert caps(world) == [("2025-06-10", "1.25", "vendor-history")]
+
+
 def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked_at_twice(
     world: World, upstream: StandinCoinCap
 ) -> None:
@@ -203,6 +225,44 @@ def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked
     calls = upstream.calls[HISTORY]
     world.snapshot(SLOT + 2 * DAY, BTC)
     assert upstream.calls[HISTORY] == calls
+
+
+def test_another_asset_takes_the_place_of_all_days_once_it_has_a_value(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", "1.25")
+    upstream.give_market_cap_history("bitcoin", [(SLOT - n * DAY, f"{n}.5") for n in range(1, 50)])
+    world.snapshot(SLOT, BTC)
+    right = Feed("BTC", "bitcoin-right", ("1d",))
+    world.clock.at = SLOT + HOUR
+    assert world.snapshot(SLOT, right).counts["written"] == 0  # nobody knows it: the old ones stay as they are
+    assert len(caps(world)) == 50
+    world.clock.at = NOW + DAY
+    upstream.give_market_cap("bitcoin-right", "7.75")
+    upstream.give_market_cap_history("bitcoin-right", [(SLOT - n * DAY, f"{n}.75") for n in range(30)])
+    assert world.snapshot(SLOT + DAY, right).counts == counts(written=1, earlier=30)
+    assert len(caps(world)) == 31
+    assert all(cap.endswith(".75") for _, cap, _ in caps(world))
+    assert world.sql("select slug from pricing.feed_positions where frequency = 'cap'") == [("bitcoin-right",)]
+
+
+def test_another_assets_value_of_the_same_day_is_not_held(world: World, upstream: StandinCoinCap) -> None:
+    upstream.give_market_cap("bitcoin", "1.25")
+    upstream.give_market_cap("bitcoin-right", "7.75")
+    world.snapshot(SLOT, BTC)
+    assert world.snapshot(SLOT, Feed("BTC", "bitcoin-right", ("1d",))).counts == counts(written=1)
+    assert caps(world) == [("2025-06-10", "7.75", "observed")]
+
+
+def test_hours_of_another_asset_derive_no_days_among_the_old_ones(world: World, upstream: StandinCoinCap) -> None:
+    start = NOW.replace(hour=0, minute=0) - 3 * DAY
+    for slug, supply in (("bitcoin", "4"), ("bitcoin-right", "6")):
+        upstream.give_history(slug, "h1", [point(start + n * HOUR, "2.5", supply=supply) for n in range(82)])
+    upstream.give_market_cap("bitcoin", "1.25")
+    world.snapshot(SLOT, BTC)
+    world.sync(Feed("BTC", "bitcoin", ("1h",)))
+    assert len(caps(world)) == 4
+    world.clock.at = NOW + HOUR
+    world.sync(Feed("BTC", "bitcoin-right", ("1h",)))
+    assert caps(world) == [(f"2025-06-0{day}", "15.0", "derived") for day in (7, 8, 9)]
 
 
 def test_a_source_that_has_no_earlier_days_is_believed_at_the_second_look(

@@ -10,7 +10,6 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.pricing.market_caps.policy import RANKS
@@ -18,7 +17,7 @@ from services.pricing.market_caps.schemas import DayCap, Days
 from services.pricing.market_caps.service import MarketCapService
 from services.pricing.prices.errors import VersionGone
 from services.pricing.prices.schemas import Edition
-from shared.clock import DatabaseClock
+from shared.clock import Clock, DatabaseClock
 from shared.database import Database
 from shared.errors import InvalidInput
 from shared.wire import instant_text
@@ -27,6 +26,7 @@ from tests.services.pricing.conftest import HOUR, T0, FixedClock, Service
 CAPS = "/v1/datasets/BTC/market-caps"
 MIDDLE = date(2025, 6, 10)
 ONE_DAY = timedelta(days=1)
+ALL = Days("BTC", date(2000, 1, 1), date(2100, 1, 1))
 REAL = ("derived", "vendor-history", "observed")
 
 
@@ -54,7 +54,7 @@ def test_every_version_and_every_instant_can_be_read_again(session: Session, see
         for day in days:
             if day not in model or RANKS[provenance] > RANKS[model[day].partition(" ")[2]]:
                 model[day] = f"{number + 1} {provenance}"
-        versions[caps.edition("BTC").version] = instants[at] = dict(sorted(model.items()))
+        versions[caps.edition(ALL).version] = instants[at] = dict(sorted(model.items()))
     assert len(versions) > 10
     for version, rows in versions.items():
         assert read(caps, version=version) == rows
@@ -90,10 +90,10 @@ def test_an_instant_to_come_is_refused(session: Session) -> None:
         read(MarketCapService(session, FixedClock(T0)), as_of=datetime.fromisoformat("2999-01-01T00:00:00Z"))
 
 
-def record(database: Database, days: list[date], cap: int, provenance: str) -> None:
+def record(database: Database, days: list[date], cap: int, provenance: str, *, clock: Clock | None = None) -> None:
     with database.transaction() as session:
         told = {day: DayCap(Decimal(cap), T0) for day in days}
-        MarketCapService(session, DatabaseClock()).record("BTC", told, provenance=provenance)
+        MarketCapService(session, clock or DatabaseClock()).record("BTC", told, provenance=provenance)
 
 
 def test_a_writer_that_waited_for_another_revises_what_that_one_wrote(database: Database) -> None:
@@ -164,12 +164,11 @@ def test_pages_are_of_one_version_while_days_are_added_and_revised(service: Serv
 
 
 def test_as_of_and_the_version_over_http(service: Service) -> None:
-    record(service.database, [MIDDLE, MIDDLE + ONE_DAY], 1, "derived")
+    before = T0 + 10 * ONE_DAY
+    record(service.database, [MIDDLE, MIDDLE + ONE_DAY], 1, "derived", clock=FixedClock(before))
     first = service.get(CAPS, limit=1)
     assert (first.headers["tickgate-series-version"], first.headers["tickgate-source"]) == ("1", "coincap")
     record(service.database, [MIDDLE + ONE_DAY, MIDDLE + 2 * ONE_DAY], 2, "observed")
-    with service.database.transaction() as session:
-        before = session.execute(text("select recorded_at from pricing.market_cap_revisions")).scalar_one()
     then = service.get(CAPS, as_of=str(instant_text(before)), limit=1)
     rest = service.get(then.links["next"]["url"])
     assert [row["provenance"] for page in (then, rest) for row in page.json()["data"]] == ["derived", "derived"]
@@ -190,8 +189,24 @@ def test_a_later_page_keeps_its_tag_and_is_gone_once_the_sample_was_replaced(ser
     record(service.database, [MIDDLE + 9 * ONE_DAY], 1, "sample")
     service.statements.clear()
     assert service.get(following, known=page.headers["etag"]).status_code == 304
-    assert service.statements == []
+    assert not any("market_caps" in statement for statement in service.statements)
     assert service.get(following).content == page.content
     record(service.database, [MIDDLE], 2, "observed")
-    answer = service.get(following)
-    assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
+    for known in (None, page.headers["etag"]):
+        answer = service.get(following, known=known)
+        assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
+
+
+def test_an_instant_is_refused_under_a_known_tag_too_until_all_that_was_known_then_is_stored(service: Service) -> None:
+    record(service.database, [MIDDLE], 1, "observed")
+    tag = service.get(CAPS).headers["etag"]
+    with service.database.transaction() as session:
+        now = DatabaseClock().now(session)
+    for at in (now, now - timedelta(seconds=50), now + 365 * ONE_DAY):
+        for known in (None, tag):
+            refused = service.get(CAPS, as_of=str(instant_text(at)), known=known)
+            assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/as_of")
+            assert "an instant a minute ago" in refused.json()["errors"][0]["message"]
+    past = str(instant_text(now - timedelta(seconds=70)))
+    assert service.get(CAPS, as_of=past).json()["data"] == []
+    assert service.get(CAPS, as_of=past, known=tag).status_code == 304
