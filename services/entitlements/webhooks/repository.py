@@ -79,7 +79,8 @@ class WebhookRepository:
         """The working webhooks of an account, or those that hear what all of Ops is told; none of a closed account."""
         whose = col(Webhook.hears_ops) if of_ops else Webhook.account == UUID(recipient)
         closed = exists().where(col(Account.id) == col(Webhook.account), col(Account.standing) == "closed")
-        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None), ~closed)).all()
+        query = select(Webhook).where(whose, col(Webhook.disabled_at).is_(None), ~closed)
+        return self._session.scalars(query.order_by(col(Webhook.id))).all()  # held in turn, as by disable_all
 
     def add_delivery(self, delivery: Delivery) -> bool:
         """Write a delivery; false when the webhook has one of this event."""

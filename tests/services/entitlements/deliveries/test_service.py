@@ -20,6 +20,7 @@ from services.entitlements.deliveries.tasks import LEASE, tasks
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import WebhookDisabled
 from services.entitlements.webhooks.events import TOLD
+from services.entitlements.webhooks.repository import WebhookRepository
 from services.entitlements.webhooks.secrets import WebhookSecrets
 from services.entitlements.webhooks.service import DUE, WebhookService
 from services.entitlements.webhooks.source import Outcome
@@ -167,6 +168,19 @@ def test_what_was_written_while_a_webhook_was_being_disabled_has_failed_once_it_
     assert [told.state for told in post.deliveries(webhook.id)] == ["pending"]
     post.later()
     assert [(told.state, told.next_attempt_at) for told in post.deliveries(webhook.id)] == [("failed", None)]
+
+
+def test_who_is_told_is_told_in_the_order_in_which_webhooks_are_disabled(database: Database) -> None:
+    """Both hold one webhook after another: in different orders, each could wait for the other."""
+    post = Post(database, Scripted(OK))
+    made = post.add(OPS)
+    with database.transaction() as session:
+        earlier = session.scalars(sqlmodel.select(Webhook)).one().model_dump() | {"id": UUID(int=1)}
+        session.add(Webhook.model_validate(earlier))
+    for recipient, of_ops in ((str(OPS.account), False), ("ops", True)):
+        with database.transaction() as session:
+            heard = WebhookRepository(session).hearing(recipient, of_ops=of_ops)
+            assert [webhook.id for webhook in heard] == [UUID(int=1), made.id]
 
 
 def test_d4_ten_tries_are_all_and_a_replay_begins_anew(database: Database) -> None:
