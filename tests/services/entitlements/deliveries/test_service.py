@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 import sqlmodel
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -20,7 +20,7 @@ from services.entitlements.deliveries.tasks import LEASE, tasks
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import WebhookDisabled
 from services.entitlements.webhooks.events import TOLD
-from services.entitlements.webhooks.repository import WebhookRepository
+from services.entitlements.webhooks.repository import GIVEN_UP, WebhookRepository
 from services.entitlements.webhooks.secrets import WebhookSecrets
 from services.entitlements.webhooks.service import DUE, WebhookService
 from services.entitlements.webhooks.source import Outcome
@@ -181,6 +181,36 @@ def test_who_is_told_is_told_in_the_order_in_which_webhooks_are_disabled(databas
         with database.transaction() as session:
             heard = WebhookRepository(session).hearing(recipient, of_ops=of_ops)
             assert [webhook.id for webhook in heard] == [UUID(int=1), made.id]
+
+
+def test_of_very_much_that_is_under_way_a_closing_fails_some_and_the_rest_fails_unsent_once_it_is_due(
+    database: Database,
+) -> None:
+    post = Post(database, Scripted(FAILED))
+    webhook = post.add()
+    post.announce()
+    with database.transaction() as session:
+        session.execute(text(MANY), {"many": 2 * GIVEN_UP})
+    close(database, QUANT)
+    assert states(database) == {"failed": GIVEN_UP, "pending": GIVEN_UP + 1}
+    assert post.deliveries(webhook.id)[0].state == "pending"
+    post.later()
+    assert (states(database), len(post.receiver.got)) == ({"failed": 2 * GIVEN_UP + 1}, 1)
+
+
+MANY = """
+    insert into entitlements.deliveries
+        (id, webhook_id, event_id, type, body, created_at, state, round, tries, next_at)
+    select lpad(to_hex(n), 32, '0')::uuid, webhook_id, gen_random_uuid(), type, body, created_at, state, 0, 0, next_at
+    from entitlements.deliveries, generate_series(1, :many) as n
+"""
+
+
+def states(database: Database) -> dict[str, int]:
+    """How many deliveries are in which state."""
+    with database.transaction() as session:
+        query = select(Delivery.state, func.count()).group_by(Delivery.state)  # type: ignore[call-overload]
+        return {row[0]: row[1] for row in session.execute(query)}
 
 
 def test_d4_ten_tries_are_all_and_a_replay_begins_anew(database: Database) -> None:
