@@ -373,6 +373,9 @@ def test_a_webhook_that_a_closed_account_makes_with_a_key_it_still_has_hears_not
     post.announce("ops")
     post.announce(str(OPS.account))
     assert post.receiver.got == []
+    close(database, OPS)
+    with database.transaction() as session:
+        assert [(one.state, one.disabled_reason) for one in post.owner(session, OPS).list()] == [("disabled", "closed")]
 
 
 def test_what_was_under_way_to_a_closed_account_has_failed(database: Database) -> None:
