@@ -26,7 +26,7 @@ from shared.turns import Turns
 from shared.wire import instant_text
 
 logger = structlog.get_logger(__name__)
-AT_ONCE = 2  # attempts of one account in one worker: whose receivers hang keeps others from nothing
+AT_ONCE = 2  # attempts of one account in one worker, so that one account cannot hold all threads
 DISABLED = "webhook.disabled"
 NOT_SIGNED = "not-signed"
 
