@@ -34,7 +34,9 @@ def run_scheduler(module: Module, settings: ServiceSettings, stop: Flag) -> None
     if (module.jobs is None) != (module.job_runs is None) or not (module.jobs or module.chores):
         raise ValueError(f"{module.name} has no scheduled jobs")
     jobs = module.jobs(settings, interrupted_by(stop)) if module.jobs is not None else ()
-    with closing(Database(settings.database, pool_size=5)) as database:
+    # at once: every chore; of every job its run, or its lease's renewal, and two looks for slots; health and metrics
+    at_once = len(module.chores) + 3 * len(jobs) + 2
+    with closing(Database(settings.database, pool_size=at_once)) as database:
         runs = [] if module.job_runs is None else [JobRuns(database, module.job_runs, (job,)) for job in jobs]
         health = Health({"database": partial(check_revision, database, module)})
         scheduler = _scheduler(health)

@@ -36,7 +36,7 @@ module = Module(
     name="entitlements",
     settings=EntitlementsSettings,
     metadata=metadata,
-    revision="0010",
+    revision="0011",
     controllers=(
         intake.router,
         requests.router,

@@ -30,6 +30,16 @@ OLD_SECRET = """
     values (gen_random_uuid(), gen_random_uuid(), false, 'https://example.com', 'new', '2026-01-31 20:00Z',
             'sealed', '2026-02-01 20:00:00.123456Z')
 """
+CLOSED = """
+    with told as (
+        insert into entitlements.webhooks (id, account, hears_ops, url, secret, created_at)
+        select gen_random_uuid(), gen_random_uuid(), false, url, 'secret', now()
+        from unnest(array['blocked', 'closed', 'nobody']) as url
+        returning account, url
+    )
+    insert into entitlements.accounts (id, name, role, standing)
+    select account, 'Ada', 'quant', url from told where url <> 'nobody'
+"""
 MODULES = {"gateway": gateway, "catalog": catalog, "entitlements": entitlements, "pricing": pricing}
 
 
@@ -74,6 +84,21 @@ def test_a_webhook_keeps_its_old_secret_whichever_way_it_goes(migrated: Empty) -
         assert datetime.fromisoformat(old["until"]) == before[0][1]
         command.downgrade(config, "0008")
         assert connection.execute(text(kept)).all() == before
+        connection.rollback()
+
+
+def test_webhooks_of_accounts_that_are_closed_end(migrated: Empty) -> None:
+    with migrated.connected() as connection:
+        config = alembic("entitlements", connection)
+        command.downgrade(config, "0010")
+        connection.execute(text(CLOSED))
+        command.upgrade(config, "0011")
+        found = connection.execute(text("select url, disabled_at is null, disabled_reason from entitlements.webhooks"))
+        assert sorted(tuple(row) for row in found) == [
+            ("blocked", True, None),
+            ("closed", False, "closed"),
+            ("nobody", True, None),
+        ]
         connection.rollback()
 
 

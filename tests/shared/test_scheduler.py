@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from shared.database import Database
 from shared.jobs import Chore, Job, JobRuns, Outcome, Progress, interrupted_by
@@ -143,3 +144,23 @@ def test_chores_tick_without_runs_and_a_failing_one_stops_nobody(ground: Ground)
     stop.set()
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+def test_chores_that_all_work_at_once_have_a_connection_each(ground: Ground) -> None:
+    stop, over, together = Flag(), Flag(), threading.Barrier(7)
+
+    def work(_settings: ServiceSettings, database: Database) -> None:
+        with database.transaction() as session:
+            session.execute(text("select 1"))
+            together.wait(5)
+            over.wait(10)
+
+    module = module_named(chores=tuple(Chore(str(number), 60, work) for number in range(6)))
+    thread = threading.Thread(target=run_scheduler, args=(module, ground.settings, stop))
+    thread.start()
+    try:
+        together.wait(5)  # breaks while somebody waits for a connection
+    finally:
+        over.set()
+        stop.set()
+        thread.join(timeout=10)

@@ -30,7 +30,7 @@ DETAILS = {
     "blocked": "Your account is blocked; `reason` says why. Ask the vendor.",
     "relinquished": "You gave this access back; ask again if you need it.",
 }
-NOT_BEFORE = "You were refused since: not before `reapply_after`."
+NOT_BEFORE = "A refusal before that still counts: not before `reapply_after`."
 FOREVER = datetime.max.replace(tzinfo=UTC)
 ON_ITS_WAY = (*UNDECIDED, "scheduled")
 
@@ -53,17 +53,17 @@ class AccessService:
         # only who has no grant there was not read with them
         blocked = blocked_of(account if standing else self._accounts.find(query.account), now)
         if blocked is not None:
-            return _answer(blocked, query, active)
+            return _answer(blocked, query, active, now)
         wanted = [grant for grant in active if query.frequency in (None, grant.frequency)]
         if wanted and stamp is not None:  # a yes, whole out of one statement
             lasting = max(wanted, key=lambda grant: until(grant, now) or FOREVER)
-            yes = _answer(running(lasting, now), query, active)
+            yes = _answer(running(lasting, now), query, active, now)
             return yes.model_copy(update={"stamp": StampOut.model_validate(stamp)})
         cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
         grants = self._grants.latest(*cells)
         access = access_of(grants, items, now)
-        return _answer(access, query, active, to_ask=_askable(access, query, grants, items, now))
+        return _answer(access, query, active, now, to_ask=_askable(access, query, grants, items, now))
 
 
 def _askable(
@@ -81,18 +81,20 @@ def _askable(
     return None
 
 
-def _answer(access: Access, query: AccessQuery, active: Sequence[Grant], *, to_ask: str | None = None) -> AccessOut:
+def _answer(
+    access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime, *, to_ask: str | None = None
+) -> AccessOut:
     return AccessOut(
         allowed=access.allowed,
         state=access.state,
         grant=access.grant,
         until=access.until,
         grace_until=access.grace_until,
-        refusal=None if access.allowed else _refusal(access, query, active, to_ask),
+        refusal=None if access.allowed else _refusal(access, query, active, now, to_ask),
     )
 
 
-def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], to_ask: str | None) -> Refusal:
+def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime, to_ask: str | None) -> Refusal:
     members: dict[str, Any] = {
         "dataset": query.dataset,
         "frequency": query.frequency,
@@ -104,12 +106,12 @@ def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], to_ask
         "reapply_after": instant_text(access.reapply_after),
         "remedy": _remedy(access, query, to_ask),
     }
-    return Refusal(code=access.state, detail=_detail(access), members=members)
+    return Refusal(code=access.state, detail=_detail(access, now), members=members)
 
 
-def _detail(access: Access) -> str:
-    """The state in words; one that calls for asking anew says when a refusal stands in the way of that."""
-    told = access.reapply_after is None or access.state in ("refused", "blocked")
+def _detail(access: Access, now: datetime) -> str:
+    """The state in words; one that calls for asking anew says until when a refusal stands in the way of that."""
+    told = access.reapply_after is None or access.reapply_after <= now or access.state in ("refused", "blocked")
     return DETAILS[access.state] if told else f"{DETAILS[access.state]} {NOT_BEFORE}"
 
 

@@ -97,6 +97,7 @@ class ClosingService:
             self._grants.raise_change(grant)
         self._record("grant.revocation-scheduled", grant, by, effective_at=instant_text(at))
         self._tell(grant, at, by)
+        self._grants.see_closed()  # what it moves may be one that has not answered yet
 
     def _lock(self, grant: UUID) -> Grant:
         found = self._grants.lock(grant)

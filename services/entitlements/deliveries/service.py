@@ -26,7 +26,7 @@ from shared.turns import Turns
 from shared.wire import instant_text
 
 logger = structlog.get_logger(__name__)
-AT_ONCE = 2  # attempts of one account in one worker: whose receivers hang keeps others from nothing
+AT_ONCE = 2  # attempts of one account in one worker, so that one account cannot hold all threads
 DISABLED = "webhook.disabled"
 NOT_SIGNED = "not-signed"
 
@@ -179,9 +179,11 @@ def _held(webhooks: WebhookRepository, event: Event) -> tuple[Delivery, Webhook]
     webhook = webhooks.lock(found.webhook_id) if found else None
     if found is None or webhook is None:
         return None
-    if webhook.disabled_at is not None:
-        webhooks.give_up(webhook.id)  # what was written while it was being disabled
-    return webhooks.read_again(found), webhook
+    delivery = webhooks.read_again(found)
+    if webhook.disabled_at is not None and delivery.state == "pending":
+        delivery.state, delivery.next_at = "failed", None
+        webhooks.give_up(webhook.id)  # what was too much at once, or was written while it was being disabled
+    return delivery, webhook
 
 
 def _is_due(delivery: Delivery, event: Event) -> bool:

@@ -14,7 +14,7 @@ logger = structlog.get_logger(__name__)
 
 
 def follow_retirements(settings: ServiceSettings, database: Database) -> None:
-    """Ask the catalog what is retired, and do what follows from it, a hundred rows of a kind in a transaction."""
+    """Ask the catalog what is retired, and do what follows from it, a hundred rows in all in a transaction."""
     try:
         datasets = fetch_retirements(settings)
     except TemporarilyUnavailable:

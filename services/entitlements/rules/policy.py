@@ -37,7 +37,7 @@ def rule_of(stored: Mapping[str, Any], number: int = 0) -> AnyRule:
 
 
 def answer(rules: Sequence[AnyRule], facts: Facts, *, version: int) -> Trace:
-    """What the rules say, but no rule is needed to refuse who is blocked or closed, and none can do otherwise."""
+    """What the rules say, but no rule is needed to refuse who is blocked or closed; one that fails leaves it to Ops."""
     trace = evaluate(rules, facts, version=version)
     if facts.standing == "good" or trace.outcome in ("error", "refuse"):
         return trace

@@ -67,13 +67,13 @@ class StandingService:
         return account.model_copy(update={"standing": "good"})
 
     def close(self, account: AccountOut, why: Ruling, by: Principal) -> AccountOut:
-        """Withdraw, revoke and disable everything, for good; a closed one stays as it is. Raises SelfDecision."""
+        """Withdraw, revoke and disable everything, for good; a repeat, new webhooks only. Raises SelfDecision."""
         found, now = self._lock(account, by)
         if standing_of(found, now) != "closed":
             self._rule(found, "closed", why, by, now)
             self._withdraw(found, by, now)
             self._revoke(found, why, by, now)
-            self._webhooks.disable_all(found.id, at=now, reason="closed")
+        self._webhooks.disable_all(found.id, at=now, reason="closed")  # a key may have made one since
         self._grants.see_closed()
         return account.model_copy(update={"standing": "closed"})
 

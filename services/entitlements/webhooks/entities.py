@@ -43,6 +43,7 @@ class Delivery(Base, table=True):
         UniqueConstraint("webhook_id", "event_id"),
         CheckConstraint("state in ('pending', 'delivered', 'failed')", name="state"),
         Index("ix_deliveries_webhook", "webhook_id", "id"),
+        Index("ix_deliveries_over", "created_at", postgresql_where="state <> 'pending'"),
     )
 
     id: UUID = Field(primary_key=True)

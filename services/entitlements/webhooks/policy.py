@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from services.entitlements.webhooks.schemas import TARGET, target
+from services.entitlements.webhooks.schemas import NAME, TARGET, target
 
 PAUSES = (
     timedelta(seconds=5),
@@ -20,7 +20,8 @@ QUIET = timedelta(days=2)  # longer than the longest pause: what failed before h
 OVERLAP = timedelta(hours=24)
 MOST_SECRETS = 10
 PUBLISHED = re.compile(TARGET)
-ANYWHERE = re.compile(target("https?", r"[A-Za-z0-9._-]+"))
+FULL_NAME = re.compile(NAME)
+ANYWHERE = re.compile(target("[Hh][Tt][Tt][Pp][Ss]?", r"[A-Za-z0-9._-]+"))
 DENIED: tuple[IPv4Network | IPv6Network, ...] = tuple(
     ip_network(network)
     for network in (
@@ -60,8 +61,15 @@ def is_public(address: str) -> bool:
     return not any(parsed.version == network.version and parsed in network for network in DENIED)
 
 
+def is_spoken_to(scheme: str, host: str, port: int | None, *, anywhere: bool) -> bool:
+    """Whether a target that was taken once is tried, however it was written; its addresses are looked at as well."""
+    if port is not None and not 0 < port < 65536:
+        return False
+    return scheme in ("http", "https") if anywhere else scheme == "https" and _is_name_or_public(host)
+
+
 def fault_of(url: str, *, anywhere: bool) -> str | None:
-    """What is wrong with a target, as far as its text says; `anywhere` takes http and private addresses too."""
+    """What is wrong with a new target, as far as its text says; `anywhere` takes http and private addresses too."""
     if anywhere:
         return None if ANYWHERE.fullmatch(url) else "an http or https URL without user, password or fragment"
     found = PUBLISHED.fullmatch(url)
@@ -74,7 +82,7 @@ def _is_name_or_public(host: str) -> bool:
     try:
         return is_public(host.strip("[]"))
     except ValueError:
-        return "[" not in host and host.rstrip(".").rpartition(".")[2].lower() != "localhost"
+        return bool(FULL_NAME.fullmatch(host)) and host.rstrip(".").rpartition(".")[2].lower() != "localhost"
 
 
 def pause_after(tries: int, *, chance: float, asked: float | None) -> timedelta | None:

@@ -15,6 +15,7 @@ from services.entitlements.webhooks.entities import Delivery, Webhook
 
 KEPT = timedelta(days=30)
 SWEPT = 100
+GIVEN_UP = 1000
 
 
 class WebhookRepository:
@@ -66,9 +67,10 @@ class WebhookRepository:
         self.give_up(webhook.id)
 
     def give_up(self, webhook: UUID) -> None:
-        """Let what a webhook has not taken be failed."""
-        pending = update(Delivery).where(col(Delivery.webhook_id) == webhook, col(Delivery.state) == "pending")
-        self._session.execute(pending.values(state="failed", next_at=None))
+        """Let what a webhook has not taken be failed, the oldest of it: a transaction has little time."""
+        pending = select(Delivery.id).where(Delivery.webhook_id == webhook, Delivery.state == "pending")
+        some = col(Delivery.id).in_(pending.order_by(col(Delivery.id)).limit(GIVEN_UP))
+        self._session.execute(update(Delivery).where(some).values(state="failed", next_at=None))
 
     def remove(self, webhook: Webhook) -> None:
         """Delete it, with what was sent to it."""
@@ -79,7 +81,8 @@ class WebhookRepository:
         """The working webhooks of an account, or those that hear what all of Ops is told; none of a closed account."""
         whose = col(Webhook.hears_ops) if of_ops else Webhook.account == UUID(recipient)
         closed = exists().where(col(Account.id) == col(Webhook.account), col(Account.standing) == "closed")
-        return self._session.scalars(select(Webhook).where(whose, col(Webhook.disabled_at).is_(None), ~closed)).all()
+        query = select(Webhook).where(whose, col(Webhook.disabled_at).is_(None), ~closed)
+        return self._session.scalars(query.order_by(col(Webhook.id))).all()  # held in turn, as by disable_all
 
     def add_delivery(self, delivery: Delivery) -> bool:
         """Write a delivery; false when the webhook has one of this event."""

@@ -18,7 +18,7 @@ def target(scheme: str, host: str) -> str:
     return rf'^{scheme}://({host}|\[[0-9A-Fa-f:.]+\])(?::{PORT})?(?:[/?][!"$-~]*)?$'
 
 
-TARGET = target("https", rf"{NAME}|{BYTE}(?:\.{BYTE}){{3}}")
+TARGET = target("[Hh][Tt][Tt][Pp][Ss]", rf"{NAME}|{BYTE}(?:\.{BYTE}){{3}}")
 Url = Annotated[str, Field(max_length=2000, json_schema_extra={"pattern": TARGET})]
 
 

@@ -103,8 +103,10 @@ class WebhookService:
         return _describe_delivery(sent)
 
     def list(self, account: UUID | None = None) -> list[WebhookOut]:
-        """The caller's webhooks, or, for Ops, those of the account asked for, oldest first."""
-        whose = account if account is not None and self._caller.is_ops else self._caller.account_id
+        """The caller's webhooks, or those of the account asked for, oldest first; only Ops sees any of another's."""
+        whose = self._caller.account_id if account is None else account
+        if self._reach not in (None, whose):
+            return []
         return [_describe(webhook) for webhook in self._webhooks.of(whose)]
 
     def find(self, webhook: UUID) -> WebhookOut:

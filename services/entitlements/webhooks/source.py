@@ -14,7 +14,7 @@ from typing import Protocol
 
 import httpx
 
-from services.entitlements.webhooks.policy import fault_of, is_public
+from services.entitlements.webhooks.policy import is_public, is_spoken_to
 
 TOTAL = 15.0
 READ = 64 * 1024
@@ -108,9 +108,9 @@ class HttpReceiver:
         return Outcome(status, error, retry_after, round((time.monotonic() - started) * 1000))
 
     async def _post(self, text: str, headers: Mapping[str, str], body: str) -> tuple[int, float | None]:
-        if fault_of(text, anywhere=self._anywhere):
-            raise TargetRefused
         url = httpx.URL(text)
+        if not is_spoken_to(url.scheme, url.raw_host.decode("ascii"), url.port, anywhere=self._anywhere):
+            raise TargetRefused
         said: tuple[int, float | None] | None = None
         try:
             async with asyncio.timeout(self._total):
@@ -180,7 +180,7 @@ def _seconds(text: str | None) -> float | None:
 
 def _reason(failure: Exception) -> str:
     """What kind of failure, without a word of the receiver's."""
-    if isinstance(failure, TargetRefused):
+    if isinstance(failure, TargetRefused | httpx.InvalidURL):
         return "target-refused"
     if isinstance(failure, socket.gaierror):
         return "no-such-host"

@@ -237,4 +237,7 @@ def test_when_a_refused_cell_may_be_asked_for_again_is_told_and_true(desk: Desk,
     with pytest.raises(Cooldown):
         desk.ask("1d")
     clock.at += MS
+    over = desk.may().refusal
+    assert over is not None
+    assert over.code == "refused" or "`reapply_after`" not in over.detail
     desk.ask("1d")

@@ -7,7 +7,7 @@ import pytest
 
 from services.entitlements.grants.errors import GrantClosed, GrantNotFound, SelfDecision
 from services.entitlements.grants.schemas import GrantsQuery
-from shared.coherence.owner import is_settling
+from shared.coherence.owner import NAMES, is_settling
 from shared.errors import InvalidInput
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import ADMIN, DAY, MS, OPS, OTHER, QUANT, T0, SetClock
@@ -18,6 +18,13 @@ def changed(desk: Desk) -> bool:
     settling = is_settling(desk.session)
     desk.session.info.clear()
     return settling
+
+
+def raised(desk: Desk) -> bool:
+    """Whether a change was raised since the last time one looked."""
+    names = desk.session.info.get(NAMES)
+    desk.session.info.clear()
+    return bool(names)
 
 
 def test_a_scheduled_revocation_ends_access_on_its_millisecond_with_nobody_ending_it(
@@ -63,10 +70,19 @@ def test_the_list_knows_what_a_scheduled_revocation_did(desk: Desk) -> None:
 
 def test_a_scheduled_revocation_raises_a_change_where_it_shortens_what_may_be_remembered(desk: Desk) -> None:
     [grant] = desk.give("1d", duration_days=2)
-    assert not changed(desk)
+    assert not raised(desk)
     desk.revoke(grant.id, at=T0 + 3 * DAY)
-    assert not changed(desk)
+    assert not raised(desk)
     desk.revoke(grant.id, at=T0 + DAY)
+    assert raised(desk)
+
+
+def test_putting_a_revocation_off_raises_no_change_but_waits_as_the_one_before_may_not_have_yet(desk: Desk) -> None:
+    [grant] = desk.give("1d")
+    desk.revoke(grant.id, at=T0 + DAY)
+    changed(desk)
+    desk.revoke(grant.id, at=T0 + 2 * DAY)
+    assert desk.session.info.get(NAMES, {}) == {}
     assert changed(desk)
 
 

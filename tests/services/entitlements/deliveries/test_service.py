@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 import sqlmodel
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -20,6 +20,7 @@ from services.entitlements.deliveries.tasks import LEASE, tasks
 from services.entitlements.webhooks.entities import Delivery, Webhook
 from services.entitlements.webhooks.errors import WebhookDisabled
 from services.entitlements.webhooks.events import TOLD
+from services.entitlements.webhooks.repository import GIVEN_UP, WebhookRepository
 from services.entitlements.webhooks.secrets import WebhookSecrets
 from services.entitlements.webhooks.service import DUE, WebhookService
 from services.entitlements.webhooks.source import Outcome
@@ -167,6 +168,49 @@ def test_what_was_written_while_a_webhook_was_being_disabled_has_failed_once_it_
     assert [told.state for told in post.deliveries(webhook.id)] == ["pending"]
     post.later()
     assert [(told.state, told.next_attempt_at) for told in post.deliveries(webhook.id)] == [("failed", None)]
+
+
+def test_who_is_told_is_told_in_the_order_in_which_webhooks_are_disabled(database: Database) -> None:
+    """Both hold one webhook after another: in different orders, each could wait for the other."""
+    post = Post(database, Scripted(OK))
+    made = post.add(OPS)
+    with database.transaction() as session:
+        earlier = session.scalars(sqlmodel.select(Webhook)).one().model_dump() | {"id": UUID(int=1)}
+        session.add(Webhook.model_validate(earlier))
+    for recipient, of_ops in ((str(OPS.account), False), ("ops", True)):
+        with database.transaction() as session:
+            heard = WebhookRepository(session).hearing(recipient, of_ops=of_ops)
+            assert [webhook.id for webhook in heard] == [UUID(int=1), made.id]
+
+
+def test_of_very_much_that_is_under_way_a_closing_fails_some_and_the_rest_fails_unsent_once_it_is_due(
+    database: Database,
+) -> None:
+    post = Post(database, Scripted(FAILED))
+    webhook = post.add()
+    post.announce()
+    with database.transaction() as session:
+        session.execute(text(MANY), {"many": 2 * GIVEN_UP})
+    close(database, QUANT)
+    assert states(database) == {"failed": GIVEN_UP, "pending": GIVEN_UP + 1}
+    assert post.deliveries(webhook.id)[0].state == "pending"
+    post.later()
+    assert (states(database), len(post.receiver.got)) == ({"failed": 2 * GIVEN_UP + 1}, 1)
+
+
+MANY = """
+    insert into entitlements.deliveries
+        (id, webhook_id, event_id, type, body, created_at, state, round, tries, next_at)
+    select lpad(to_hex(n), 32, '0')::uuid, webhook_id, gen_random_uuid(), type, body, created_at, state, 0, 0, next_at
+    from entitlements.deliveries, generate_series(1, :many) as n
+"""
+
+
+def states(database: Database) -> dict[str, int]:
+    """How many deliveries are in which state."""
+    with database.transaction() as session:
+        query = select(Delivery.state, func.count()).group_by(Delivery.state)  # type: ignore[call-overload]
+        return {row[0]: row[1] for row in session.execute(query)}
 
 
 def test_d4_ten_tries_are_all_and_a_replay_begins_anew(database: Database) -> None:
@@ -329,6 +373,9 @@ def test_a_webhook_that_a_closed_account_makes_with_a_key_it_still_has_hears_not
     post.announce("ops")
     post.announce(str(OPS.account))
     assert post.receiver.got == []
+    close(database, OPS)
+    with database.transaction() as session:
+        assert [(one.state, one.disabled_reason) for one in post.owner(session, OPS).list()] == [("disabled", "closed")]
 
 
 def test_what_was_under_way_to_a_closed_account_has_failed(database: Database) -> None:

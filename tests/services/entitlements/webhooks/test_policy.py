@@ -33,6 +33,7 @@ def test_what_is_out_there_is_public(address: str) -> None:
     ("url", "fault"),
     [
         ("https://example.com", None),
+        ("HTTPS://example.com/x", None),
         ("https://example.com:8443/a?b=c", None),
         ("https://[2606:4700::1111]/", None),
         ("https://hooks.my_desk.example.com.?a", None),

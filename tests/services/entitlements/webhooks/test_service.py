@@ -55,7 +55,9 @@ def test_ops_sees_and_stops_anybody_s_but_neither_reads_nor_turns_them(session: 
     other = WebhookService(session, DatabaseClock(), SECRETS, OTHER)
     webhook = mine.add(URL).id
     assert [one.id for one in ops.list(QUANT.account)] == [webhook]
+    other.add(URL)
     assert (ops.list(), other.list(QUANT.account)) == ([], [])
+    assert other.list(OTHER.account) == other.list() != []
     for act in (ops.rotate, lambda id_: ops.deliveries(id_, before=None, limit=1), other.remove):
         with pytest.raises(WebhookNotFound):
             act(webhook)

@@ -71,6 +71,28 @@ def test_d5_no_name_that_leads_to_a_hostile_address_is_connected_to(listener: Li
     assert listener.connections == 0
 
 
+@pytest.mark.parametrize(
+    "url", ["HTTPS://{}/x", "https://{}:/x", "https://{}:0443/x", "https://{}/x#", "https://{}/\xe9"]
+)
+def test_d5_what_was_taken_once_is_tried_however_it_is_written(url: str) -> None:
+    asked = list[tuple[str, int]]()
+
+    def nobody(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        raise socket.gaierror
+
+    assert HttpReceiver(resolver=nobody).post(url.format(NAME), HEADERS, "{}").error == "no-such-host"
+    assert asked == [(NAME, 443)]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://{}/", "ftp://{}/", "https://{}:0/", "https://{}:65536/", "https://printer/", "//"]
+)
+def test_d5_what_protects_is_looked_at_before_a_name_is_looked_up(url: str) -> None:
+    receiver = HttpReceiver(resolver=lambda _host, _port: ["8.8.8.8"], total=1.0)
+    assert receiver.post(url.format(NAME), HEADERS, "{}").error == "target-refused"
+
+
 def test_d5_without_the_check_the_listener_is_reached(listener: Listener) -> None:
     """The negative control of the tests above."""
     for host in ("127.0.0.1", "localhost", "2130706433", "[::1]"):
