@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 import structlog
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortalProvider
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from yarl import URL
@@ -43,25 +43,37 @@ async def open_upstream(url: str) -> AsyncIterator[ASGIApp]:
         raise ValueError(f"a service is at asgi://package.module or http://host:port, not at {url}")
 
 
-_running: dict[str, tuple[int, AsyncExitStack]] = {}
+@dataclass
+class _Running:
+    """A service that was started here; who comes while it starts waits."""
+
+    starting: asyncio.Lock
+    stack: AsyncExitStack
+    users: int = 0
+    started: bool = False
+
+
+_running: dict[str, _Running] = {}
+_portals = BlockingPortalProvider()  # one event loop for all threads: a service that runs here belongs to one
 
 
 @asynccontextmanager
 async def _loaded(module: str) -> AsyncIterator[Starlette]:
     """The module's `app` with its lifespan entered once, however many call it."""
     app: Starlette = importlib.import_module(module).app
-    users, stack = _running.get(module, (0, AsyncExitStack()))
-    _running[module] = (users + 1, stack)
+    running = _running.setdefault(module, _Running(asyncio.Lock(), AsyncExitStack()))
+    running.users += 1
     try:
-        if users == 0:
-            await stack.enter_async_context(app.router.lifespan_context(app))
+        async with running.starting:
+            if not running.started:
+                await running.stack.enter_async_context(app.router.lifespan_context(app))
+                running.started = True
         yield app
     finally:
-        users, stack = _running.pop(module)
-        if users > 1:
-            _running[module] = (users - 1, stack)
-        else:
-            await stack.aclose()
+        running.users -= 1
+        if not running.users:
+            del _running[module]
+            await running.stack.aclose()
 
 
 def _dialling() -> aiohttp.ClientSession:
@@ -182,9 +194,9 @@ class Neighbour:
 
 @contextmanager
 def open_neighbour(name: str, url: str, *, private_key: str, caller: str) -> Iterator[Callable[[str], Answer]]:
-    """A neighbour's GET for a process without an event loop: one is run in a thread for as long as the block."""
+    """A neighbour's GET for a process without an event loop: one is run in a thread for as long as any such block."""
     with (
-        start_blocking_portal() as portal,
+        _portals as portal,
         portal.wrap_async_context_manager(open_upstream(url)) as upstream,
     ):
         neighbour = Neighbour(upstream, name=name, signer=Signer(private_key, issuer=caller), caller=caller)

@@ -3,14 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from threading import Barrier
 
 import aiohttp
 import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from shared.upstream import fetch, open_upstream
+from shared.upstream import fetch, open_neighbour, open_upstream
 from tests.shared.echo import Echo, call, serving
 from tests.shared.ground import until
 
@@ -27,6 +29,31 @@ async def test_a_service_is_started_once_for_many_users_and_stopped_with_the_las
 
     async with open_upstream("asgi://echoing_service"):
         assert echo.lives[3:] == ["starting", "started"]
+
+
+async def test_who_comes_while_a_service_starts_waits_for_it(echo: Echo) -> None:
+    async def use() -> list[str]:
+        async with open_upstream("asgi://echoing_service"):
+            return list(echo.lives)
+
+    first, second = await asyncio.gather(use(), use())
+    assert first == second == ["starting", "started"]
+    assert echo.lives == ["starting", "started", "stopped"]
+
+
+def test_threads_without_an_event_loop_share_one_for_a_service_that_runs_here(
+    echo: Echo, key_pair: tuple[str, str]
+) -> None:
+    both_are_there = Barrier(2)
+
+    def use(_: int) -> int:
+        with open_neighbour("echo", "asgi://echoing_service", private_key=key_pair[0], caller="pricing") as get:
+            both_are_there.wait(10)
+            return get("/status/204").status
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(use, range(2))) == [204, 204]
+    assert echo.lives == ["starting", "started", "stopped"]
 
 
 async def test_a_service_that_does_not_start_can_be_tried_again(echo: Echo) -> None:
