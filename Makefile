@@ -70,8 +70,8 @@ format: install
 	$(BIN)/ruff check --fix .
 
 lock:  ## after a change of pyproject.toml; needs uv
-	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
-	uv pip compile -q pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c requirements.lock -o requirements-dev.lock
+	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile -q pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header --no-annotate -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .tickgate .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
