@@ -83,7 +83,8 @@ class CoinCap:
         page = self._page(period(frequency), start=start, end=end)
         asked = {"interval": _interval(frequency).word, **_window(page)}
         expected = cost(POINT_BYTES * (1 + (end - start) // period(frequency)))
-        answer = self._connection.get(f"/assets/{quote(slug, safe='')}/history", asked, expected=expected)
+        path = f"/assets/{quote(slug, safe='')}/history"
+        answer = self._connection.get(path, asked, expected=expected, read=wire.history_document)
         return wire.history(answer, page)
 
     def market_caps(self, slugs: Sequence[str]) -> Caps:

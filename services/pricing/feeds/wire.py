@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Annotated, Any, NotRequired, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from services.pricing.feeds.entities import Caps, History, MarketCap, Rejected, Sample
 
@@ -25,7 +27,7 @@ DECIMALS = 60
 DECIMAL = re.compile(r"-?[0-9]{1,200}(\.[0-9]{1,200})?([eE][+-]?[0-9]{1,3})?")
 INTEGER_DIGITS = 18
 INTEGER = re.compile(rf"-?[0-9]{{1,{INTEGER_DIGITS}}}")
-PLAIN = re.compile(r"[0-9]{1,21}\.[0-9]{1,18}")  # what nearly every price looks like, within all limits
+PlainDecimal = Annotated[str, Field(strict=True, pattern=r"^[0-9]{1,21}\.[0-9]{1,18}$")]  # within all limits
 
 
 class Number(str):
@@ -44,8 +46,31 @@ class Page:
     latest: int
 
 
+class _Point(TypedDict):
+    """An item of a history as nearly all are."""
+
+    time: Annotated[int, Field(strict=True)]
+    priceUsd: PlainDecimal
+    circulatingSupply: NotRequired[PlainDecimal | None]
+
+
+class _Points(TypedDict):
+    data: list[_Point]
+
+
+@dataclass(frozen=True)
+class Regular:
+    """A history in which every item is as nearly all are, read in one step; and as it came, in case one is not true."""
+
+    points: list[_Point]
+    body: bytes
+
+
 class _Refusal(Exception):
     """Why one item cannot be used."""
+
+
+_REGULAR = TypeAdapter(_Points)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -66,6 +91,14 @@ def document(body: bytes) -> Any:
         raise ValueError("nested too deep") from None
 
 
+def history_document(body: bytes) -> Any:
+    """A history's JSON: `Regular` where it is, else a `document`."""
+    try:
+        return Regular(_REGULAR.validate_json(body)["data"], body)
+    except ValidationError:
+        return document(body)
+
+
 def data_of(answer: Any) -> Any:
     """What stands under `data`, or None."""
     return answer.get("data") if isinstance(answer, dict) else None
@@ -73,22 +106,23 @@ def data_of(answer: Any) -> Any:
 
 def history(answer: Any, page: Page) -> History:
     """The samples of one history page; whatever cannot be trusted is rejected, and the rest of the page kept."""
+    if isinstance(answer, Regular):
+        samples = _regular(answer.points, page)
+        if samples is not None:
+            return History(samples, [])
+        answer = document(answer.body)
     items = data_of(answer)
     if not isinstance(items, list):
         return History([], [_rejected(answer, "data is not an array")])
-    samples: list[Sample] = []
-    rejected: list[Rejected] = []
+    samples, rejected = [], []
     for item in items:
         try:
-            samples.append(_plain(item, page) or _sample(item, page))
+            samples.append(_sample(item, page))
         except _Refusal as refusal:
             rejected.append(_rejected(item, str(refusal)))
-    if not all(one.timestamp < other.timestamp for one, other in pairwise(samples)):
-        samples, torn = _ordered(samples)
-        rejected += [_rejected(item, TORN) for item in items if _at(item, page) in torn]
-    if samples and samples[-1].timestamp == moment_of(page.end):
-        samples.pop()
-    return History(samples, rejected)
+    samples, torn = _ordered(samples)
+    rejected += [_rejected(item, TORN) for item in items if torn and _at(item, page) in torn]
+    return History(_before_end(samples, page), rejected)
 
 
 def market_caps(answer: Any, *, wanted: Sequence[str], observed_at: datetime) -> Caps:
@@ -126,20 +160,22 @@ def _known(answer: Any, key_of: Callable[[Any], Key]) -> tuple[dict[Key, Decimal
     return known, rejected + [_rejected(item, TORN) for item in torn], sound
 
 
-def _plain(item: Any, page: Page) -> Sample | None:
-    """The sample of an item that is as nearly all are, in few steps; None for any other, wrong or not."""
-    if not isinstance(item, dict):
-        return None
-    time, price = item.get("time"), item.get("priceUsd")
-    if not (isinstance(time, Number) and time.isdecimal() and len(time) <= INTEGER_DIGITS and isinstance(price, str)):
-        return None
-    at, supply = int(time), item.get("circulatingSupply")
-    if not page.start <= at <= page.end or at > page.latest or at % page.period or not PLAIN.fullmatch(price):
-        return None
-    if supply is not None and not (isinstance(supply, str) and PLAIN.fullmatch(supply)):
-        return None
-    value = Decimal(price)
-    return Sample(moment_of(at), value, (Decimal(supply) or None) if supply else None) if value else None
+def _regular(points: Sequence[_Point], page: Page) -> list[Sample] | None:
+    """The samples of points of which none is wrong, nor out of order; None where one is."""
+    samples = []
+    last = page.start - 1
+    for point in points:
+        at, price, supply = point["time"], Decimal(point["priceUsd"]), point.get("circulatingSupply")
+        if not last < at <= page.end or at > page.latest or at % page.period or not price:
+            return None
+        samples.append(Sample(moment_of(at), price, (Decimal(supply) or None) if supply else None))
+        last = at
+    return _before_end(samples, page)
+
+
+def _before_end(samples: list[Sample], page: Page) -> list[Sample]:
+    """CoinCap counts the end in."""
+    return samples[:-1] if samples and samples[-1].timestamp == moment_of(page.end) else samples
 
 
 def _ordered(samples: Sequence[Sample]) -> tuple[list[Sample], set[datetime]]:

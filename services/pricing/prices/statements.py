@@ -3,9 +3,10 @@
 from services.pricing.prices.schemas import Text
 
 # A batch comes as two texts: the app role may not make temporary tables, and one parse in C is quicker than 100,000
-# values; bars start at whole seconds. The caller holds the series' row: what is read here is what is written over.
+# values; bars start at whole seconds. The caller holds the series' row: what is read here is what is written over. New
+# rows look for no conflict, as there is none; others do, as a join to update them may be planned without statistics.
 MERGE = """
-with incoming as materialized (
+with incoming as (
     select to_timestamp(seconds) as timestamp, price_usd
     from unnest(string_to_array(:seconds, ',')::bigint[], string_to_array(:prices, ',')::numeric[])
         as bar (seconds, price_usd)
@@ -29,7 +30,11 @@ with incoming as materialized (
     from judged where fate in ('revised', 'closed')
 ), written as (
     insert into pricing.prices (dataset, frequency, timestamp, price_usd, recorded_at, version)
-    select :dataset, :frequency, timestamp, price_usd, :seen_at, :version from judged where fate <> 'unchanged'
+    select :dataset, :frequency, timestamp, price_usd, :seen_at, :version from judged where fate = 'inserted'
+), rewritten as (
+    insert into pricing.prices (dataset, frequency, timestamp, price_usd, recorded_at, version)
+    select :dataset, :frequency, timestamp, price_usd, :seen_at, :version
+    from judged where fate in ('revised', 'closed')
     on conflict (dataset, frequency, timestamp) do update
         set price_usd = excluded.price_usd, recorded_at = excluded.recorded_at, version = excluded.version
 )
