@@ -1,7 +1,7 @@
 """Events that must be acted on: written in the fact's own transaction, carried by Dramatiq, done exactly once.
 
 The row is the truth: Dramatiq only carries its id. A worker claims a row by lengthening its lease; the effect and
-`done` are one transaction; a row whose lease ran out is handed over again.
+`done` are one transaction; a row whose lease ran out is handed over again, and only its latest attempt may write.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     case,
     func,
     insert,
@@ -44,13 +45,14 @@ OPEN = ("pending", "sent", "working")
 
 @dataclass(frozen=True)
 class Event:
-    """A fact, past tense: its type, what it carries, and the request that caused it."""
+    """A fact, past tense: its type, what it carries, the request that caused it, and which attempt at it this is."""
 
     id: UUID
     type: str
     payload: dict[str, Any]
     created_at: datetime
     request_id: str | None
+    attempt: int = 0
 
 
 Handler = Callable[[Session, Event], None]
@@ -149,10 +151,10 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_i
                 _act(session, table, effect, event)
     except NotNow as early:
         with database.transaction() as session:
-            _put_off(session, table, event_id, early.pause)
+            _put_off(session, table, event, early.pause)
     except Exception as error:
         with database.transaction() as session:
-            _fail(session, table, event_id, error)
+            _fail(session, table, event, error)
         raise
 
 
@@ -179,31 +181,34 @@ def _lease(table: Table, tasks: Mapping[str, Task]) -> ColumnElement[Any] | time
 
 
 def _event(row: Row[Any]) -> Event:
-    return Event(id=row.id, type=row.type, payload=row.payload, created_at=row.created_at, request_id=row.request_id)
+    kept = (row.id, row.type, row.payload, row.created_at, row.request_id)
+    return Event(*kept, attempt=row.attempts)
+
+
+def _held(table: Table, event: Event) -> ColumnElement[bool]:
+    """The event's row while this attempt has it: one that was overtaken by the next writes nothing any more."""
+    return and_(table.c.id == event.id, table.c.state == "working", table.c.attempts == event.attempt)
 
 
 def _act(session: Session, table: Table, effect: Handler, event: Event) -> None:
     """The effect and `done`, together; whoever lost the event to another worker meanwhile does nothing."""
-    at_work = select(table.c.attempts).where(table.c.id == event.id, table.c.state == "working")
-    attempt = session.execute(at_work.with_for_update()).scalar()
-    if attempt is None:
+    row = select(table.c.id).where(_held(table, event)).with_for_update()
+    if session.execute(row).first() is None:
         return
     effect(session, event)
     done = update(table).where(table.c.id == event.id)
     session.execute(done.values(state="done", error=None, due_at=func.clock_timestamp()))
-    logger.info("event", type=event.type, id=str(event.id), attempt=attempt)
+    logger.info("event", type=event.type, id=str(event.id), attempt=event.attempt)
 
 
-def _put_off(session: Session, table: Table, event_id: UUID, pause: timedelta) -> None:
-    row = update(table).where(table.c.id == event_id, table.c.state == "working")
+def _put_off(session: Session, table: Table, event: Event, pause: timedelta) -> None:
     values = {"attempts": table.c.attempts - 1, "due_at": func.clock_timestamp() + pause}
-    session.execute(row.values(state="pending", **values))
+    session.execute(update(table).where(_held(table, event)).values(state="pending", **values))
 
 
-def _fail(session: Session, table: Table, event_id: UUID, error: Exception) -> None:
-    attempts = table.c.attempts
-    row = update(table).where(table.c.id == event_id, table.c.state == "working")
-    values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + attempts * timedelta(seconds=1)}
-    session.execute(row.where(attempts < MAX_ATTEMPTS).values(state="pending", **values))
-    values["due_at"] = func.clock_timestamp()
-    session.execute(row.where(attempts >= MAX_ATTEMPTS).values(state="dead", **values))
+def _fail(session: Session, table: Table, event: Event, error: Exception) -> None:
+    is_last = event.attempt >= MAX_ATTEMPTS
+    pause = timedelta() if is_last else event.attempt * timedelta(seconds=1)
+    values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + pause}
+    row = update(table).where(_held(table, event))
+    session.execute(row.values(state="dead" if is_last else "pending", **values))

@@ -6,6 +6,7 @@ The long form of D1, 10,000 decisions and 100 kills, and the stop of a whole min
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ import pytest
 import redis
 from standardwebhooks import Webhook as Verifier
 
+from cli.embedded.children import Child, free_port
 from services.entitlements.deliveries.service import AT_ONCE
 from services.entitlements.webhooks.service import MOST
 from shared.ids import new_id
@@ -229,25 +231,53 @@ def test_d3_a_poisonous_event_is_run_five_times_then_dead_while_others_go_on_and
     assert "no such event" in again.stderr
 
 
-def test_d3_a_worker_that_stands_still_and_goes_on_later_tells_each_once(world: World) -> None:
-    requests = asked(world, 20)
-    worker = world.platform.children["worker"]
+def test_d3_what_is_at_work_in_a_worker_that_stands_still_is_taken_over_by_another_and_each_is_told_once(
+    world: World,
+) -> None:
+    requests = asked(world, 21)
     with world.person("ops") as ops:
-        for request in requests[:10]:
-            decide(ops, request)
-        os.kill(worker.pid, signal.SIGSTOP)
-        try:
-            for request in requests[10:]:
-                decide(ops, request)
+        with standing_still(world, ops, requests[0]) as at_work_there:
             stopped = time.monotonic()
-            while time.monotonic() - stopped < STOPPED_SECONDS:
-                time.sleep(0.5)
-                if not PROOF:  # a minute of leases that run out, in a second
-                    sql(world, LEASES_OVER)
-        finally:
-            os.kill(worker.pid, signal.SIGCONT)
-    seconds = recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
-    figure("D3", worker_stood_still_for=STOPPED_SECONDS, told=len(requests), seconds_after=round(seconds, 1))
+            for request in requests[1:-1]:
+                decide(ops, request)
+            if not PROOF:  # leases that run out at once
+                sql(world, LEASES_OVER)
+            with another_worker(world):
+                until(lambda: all_told(world, requests[:-1]), "what the other tells")
+            seconds = time.monotonic() - stopped
+            attempts = "select state, attempts from entitlements.outbox where id = any(%s)"
+            assert sql(world, attempts, at_work_there) == [("done", 2)]
+            time.sleep(max(0.0, STOPPED_SECONDS - seconds))
+        decide(ops, requests[-1])  # the one that goes on tells it: there is no other any more
+    recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
+    figure("D3", worker_stood_still_for=STOPPED_SECONDS, told=len(requests), by_another_after=round(seconds, 1))
+
+
+@contextmanager
+def another_worker(world: World) -> Iterator[None]:
+    """A second one beside the platform's."""
+    process, port = world.platform.processes["worker"], free_port()
+    env = {**process.env, "TICKGATE_METRICS_PORT": str(port)}
+    child = Child.spawn([sys.executable, "-m", *process.module], env=env, log=world.logs / "another-worker.log")
+    try:
+        until(lambda: "worker started" in child.tail(), "another worker")
+        yield
+    finally:
+        child.stop()
+
+
+@contextmanager
+def standing_still(world: World, ops: httpx.Client, request: UUID) -> Iterator[list[UUID]]:
+    """The platform's worker does, in the middle of telling of this: the events that it has at work."""
+    worker = world.platform.children["worker"]
+    with inboxes_held(world):
+        decide(ops, request)
+        until(lambda: at_work(world), "an event at work")
+        os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield [id_ for (id_,) in sql(world, "select id from entitlements.outbox where state = 'working'")]
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
 
 
 def test_d4_receivers_that_hang_keep_nobody_from_an_inbox_or_a_receiver_that_answers(world: World) -> None:
