@@ -33,12 +33,14 @@ from sqlalchemy.orm import Session
 
 from shared.correlation import request_id
 from shared.database import Database, UtcDateTime
+from shared.errors import OUT_OF_REACH
 from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
 SPREAD = timedelta(seconds=2)  # leases run out apart: what was at work beside an event that kills is not so again
 MAX_ATTEMPTS = 5
+SOONEST, LATEST = timedelta(seconds=1), timedelta(seconds=10)  # after the database was out of reach
 BATCH = 100
 OPEN = ("pending", "sent", "working")
 
@@ -138,7 +140,10 @@ def hand_back(session: Session, table: Table, events: list[UUID]) -> None:
 
 
 def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_id: UUID) -> None:
-    """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all."""
+    """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all.
+
+    That the database is out of reach, or too busy, is no failure of the event: it waits, and no attempt is counted.
+    """
     with database.transaction() as session:
         event = _claim(session, table, tasks, event_id)
     if event is None:
@@ -152,6 +157,10 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_i
     except NotNow as early:
         with database.transaction() as session:
             _put_off(session, table, event, early.pause)
+    except OUT_OF_REACH as trouble:
+        logger.warning("database unavailable", type=event.type, id=str(event.id), error=str(trouble))
+        with database.transaction() as session:  # else its lease runs out by itself
+            _put_off(session, table, event, _patience(table))
     except Exception as error:
         with database.transaction() as session:
             _fail(session, table, event, error)
@@ -201,7 +210,13 @@ def _act(session: Session, table: Table, effect: Handler, event: Event) -> None:
     logger.info("event", type=event.type, id=str(event.id), attempt=event.attempt)
 
 
-def _put_off(session: Session, table: Table, event: Event, pause: timedelta) -> None:
+def _patience(table: Table) -> ColumnElement[Any]:
+    """As long as it was waited for already, within limits."""
+    waited = func.clock_timestamp() - table.c.created_at
+    return func.least(func.greatest(waited, SOONEST), LATEST)
+
+
+def _put_off(session: Session, table: Table, event: Event, pause: ColumnElement[Any] | timedelta) -> None:
     values = {"attempts": table.c.attempts - 1, "due_at": func.clock_timestamp() + pause}
     session.execute(update(table).where(_held(table, event)).values(state="pending", **values))
 

@@ -1,4 +1,4 @@
-"""D1 to D4: whatever is killed, emptied, filled or cut between a decision and its inbox, it is told once.
+"""D1 to D4: whatever is killed, emptied, filled, cut or locked between a decision and its inbox, it is told once.
 
 The long form of D1, 10,000 decisions and 100 kills, and the stop of a whole minute run with TICKGATE_PROOF=1.
 """
@@ -28,7 +28,7 @@ from cli.embedded.children import Child, free_port
 from services.entitlements.deliveries.service import AT_ONCE
 from services.entitlements.webhooks.service import MOST
 from shared.ids import new_id
-from shared.outbox import LEASE, SPREAD
+from shared.outbox import LEASE, MAX_ATTEMPTS, SPREAD
 from shared.worker import ERRAND_THREADS
 from tests.cli.conftest import tickgate
 from tests.conftest import cloned
@@ -40,6 +40,7 @@ from tests.world import World, running_world, until
 
 CLOCKS = ("announcer", "scheduler")  # nothing here waits for a time of day
 DECISIONS, KILLS = (10_000, 100) if PROOF else (204, 6)
+LOCKED_SECONDS = 30.0
 STOPPED_SECONDS = 60.0 if PROOF else 1.0
 RECOVERY = 30.0
 LEASES_OVER = "update entitlements.outbox set due_at = clock_timestamp() where state in ('sent', 'working')"
@@ -278,6 +279,28 @@ def standing_still(world: World, ops: httpx.Client, request: UUID) -> Iterator[l
         yield [id_ for (id_,) in sql(world, "select id from entitlements.outbox where state = 'working'")]
     finally:
         os.kill(worker.pid, signal.SIGCONT)
+
+
+def test_inboxes_that_are_locked_for_long_give_up_no_event_and_it_is_told_once(world: World) -> None:
+    requests, before = asked(world, 1), put_off(world)
+    with world.person("ops") as ops, psycopg.connect(world.env["TICKGATE_DATABASE_URL"]) as holding:
+        holding.execute("select 1 from entitlements.inbox_order for update")
+        decide(ops, requests[0])
+        started = time.monotonic()
+        if PROOF:
+            time.sleep(LOCKED_SECONDS)
+        else:  # more attempts than an event has, without the time in between
+            until(lambda: hurried(world, "select 1") and put_off(world) > before + MAX_ATTEMPTS, "its being put off")
+        locked = time.monotonic() - started
+        assert (told(world, requests), put_off(world) > before) == (0, True)
+        holding.rollback()
+    seconds = recovered(world, requests, time.monotonic(), within=60)
+    figure("locked inboxes", seconds_locked=round(locked), told=len(requests), seconds_after=round(seconds, 1))
+
+
+def put_off(world: World) -> int:
+    """How often the worker found the database too busy for an event."""
+    return (world.logs / "worker.log").read_text().count("database unavailable")
 
 
 def test_d4_receivers_that_hang_keep_nobody_from_an_inbox_or_a_receiver_that_answers(world: World) -> None:

@@ -8,9 +8,11 @@ from functools import partial
 from threading import Event as Flag
 from uuid import UUID
 
+import psycopg
 import pytest
 import structlog
-from sqlalchemy import ColumnElement, Table, and_, insert, update
+from sqlalchemy import ColumnElement, Table, and_, insert, text, update
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from shared.backlog import replay
@@ -325,6 +327,42 @@ def test_a_failure_is_waited_out_longer_each_time(ground: Ground) -> None:
         ((wait,),) = ground.sql("select extract(epoch from due_at - clock_timestamp()) from ground.outbox")
         assert attempt - 0.5 < float(str(wait)) <= attempt
         ground.sql(LEASE_OVER)
+
+
+def blocked(session: Session, _event: Event) -> None:
+    """A handler that somebody keeps from its table."""
+    session.execute(text("set local lock_timeout = '10ms'"))
+    session.execute(insert(effects).values(what="never"))
+
+
+def crowded_out(_session: Session, _event: Event) -> None:
+    """A handler that gets no connection."""
+    raise PoolTimeout
+
+
+@pytest.mark.parametrize("handler", [blocked, crowded_out])
+def test_while_the_database_is_out_of_reach_an_event_waits_and_no_attempt_is_counted(
+    ground: Ground, handler: Handler
+) -> None:
+    published(ground)
+    with psycopg.connect(ground.owner_url) as holding:
+        holding.execute("lock table ground.effects in access exclusive mode")
+        for _ in range(2 * MAX_ATTEMPTS):
+            deliver(ground.database, outbox, {"grant.ended": handler}, *taken(ground))
+            assert states(ground) == [("pending", 0)]
+            ground.sql(LEASE_OVER)
+        holding.rollback()
+    deliver(ground.database, outbox, TASKS, *taken(ground))
+    assert (ground.effects(), states(ground)) == (["grant.ended 1"], [("done", 1)])
+
+
+@pytest.mark.parametrize(("age", "pause"), [(0, 1), (4, 4), (600, 10)])
+def test_it_waits_longer_the_longer_that_lasts_up_to_ten_seconds(ground: Ground, age: int, pause: int) -> None:
+    published(ground)
+    ground.sql("update ground.outbox set created_at = created_at - %s * interval '1 second'", age)
+    deliver(ground.database, outbox, {"grant.ended": crowded_out}, *taken(ground))
+    ((wait,),) = ground.sql("select extract(epoch from due_at - clock_timestamp()) from ground.outbox")
+    assert pause - 0.5 < float(str(wait)) <= pause + 2
 
 
 def test_an_event_that_kills_its_workers_is_given_up_after_five(ground: Ground) -> None:
