@@ -139,7 +139,10 @@ class HttpReceiver:
 def _request(
     client: httpx.AsyncClient, url: httpx.URL, address: str, headers: Mapping[str, str], body: str
 ) -> httpx.Request:
-    """To the address that was checked; Host, and the name in the certificate, are the URL's."""
+    """To the address that was checked; Host, and the name in the certificate, are the URL's.
+
+    No certificate names a host with the dot at its end that makes it absolute.
+    """
     return client.build_request(
         "POST",
         url.copy_with(host=address),
@@ -151,7 +154,7 @@ def _request(
             "Accept-Encoding": "identity",
             **headers,
         },
-        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        extensions={"sni_hostname": url.raw_host.decode("ascii").rstrip(".")},
     )
 
 

@@ -280,6 +280,14 @@ def test_a_receiver_is_who_its_certificate_names_though_an_address_is_connected_
     assert [headers["Host"] for _, headers, _ in received.messages] == [f"{NAME}:{received.port}"] * said.is_success
 
 
+def test_a_name_with_a_dot_at_its_end_is_the_name_in_the_certificate() -> None:
+    authority = Authority()
+    with receiving(saying(204), tls=authority.serving(NAME)) as received:
+        receiver = HttpReceiver(anywhere=True, resolver=lambda *_: ["127.0.0.1"], tls=authority.trusting())
+        assert receiver.post(f"https://{NAME}.:{received.port}/hook", HEADERS, "{}").status == 204
+    assert received.messages[0][1]["Host"] == f"{NAME}.:{received.port}"
+
+
 def test_d4_what_is_not_http_is_a_failure() -> None:
     def speak_mail(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"220 mail ready\r\n")
