@@ -15,6 +15,7 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+IDLE_SECONDS = 3  # a worker or relay that was stopped in the middle must not keep others from its rows for long
 
 
 class UtcDateTime(TypeDecorator[datetime]):

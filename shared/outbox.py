@@ -1,7 +1,7 @@
 """Events that must be acted on: written in the fact's own transaction, carried by Dramatiq, done exactly once.
 
 The row is the truth: Dramatiq only carries its id. A worker claims a row by lengthening its lease; the effect and
-`done` are one transaction; a row whose lease ran out is handed over again.
+`done` are one transaction; a row whose lease ran out is handed over again, and only its latest attempt may write.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     case,
     func,
     insert,
@@ -32,25 +33,28 @@ from sqlalchemy.orm import Session
 
 from shared.correlation import request_id
 from shared.database import Database, UtcDateTime
+from shared.errors import OUT_OF_REACH
 from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
 SPREAD = timedelta(seconds=2)  # leases run out apart: what was at work beside an event that kills is not so again
 MAX_ATTEMPTS = 5
+SOONEST, LATEST = timedelta(seconds=1), timedelta(seconds=10)  # after the database was out of reach
 BATCH = 100
 OPEN = ("pending", "sent", "working")
 
 
 @dataclass(frozen=True)
 class Event:
-    """A fact, past tense: its type, what it carries, and the request that caused it."""
+    """A fact, past tense: its type, what it carries, the request that caused it, and which attempt at it this is."""
 
     id: UUID
     type: str
     payload: dict[str, Any]
     created_at: datetime
     request_id: str | None
+    attempt: int = 0
 
 
 Handler = Callable[[Session, Event], None]
@@ -136,7 +140,10 @@ def hand_back(session: Session, table: Table, events: list[UUID]) -> None:
 
 
 def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_id: UUID) -> None:
-    """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all."""
+    """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all.
+
+    That the database is out of reach, or too busy, is no failure of the event: it waits, and no attempt is counted.
+    """
     with database.transaction() as session:
         event = _claim(session, table, tasks, event_id)
     if event is None:
@@ -149,10 +156,14 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_i
                 _act(session, table, effect, event)
     except NotNow as early:
         with database.transaction() as session:
-            _put_off(session, table, event_id, early.pause)
+            _put_off(session, table, event, early.pause)
+    except OUT_OF_REACH as trouble:
+        logger.warning("database unavailable", type=event.type, id=str(event.id), error=str(trouble))
+        with database.transaction() as session:  # else its lease runs out by itself
+            _put_off(session, table, event, _patience(table))
     except Exception as error:
         with database.transaction() as session:
-            _fail(session, table, event_id, error)
+            _fail(session, table, event, error)
         raise
 
 
@@ -179,31 +190,40 @@ def _lease(table: Table, tasks: Mapping[str, Task]) -> ColumnElement[Any] | time
 
 
 def _event(row: Row[Any]) -> Event:
-    return Event(id=row.id, type=row.type, payload=row.payload, created_at=row.created_at, request_id=row.request_id)
+    kept = (row.id, row.type, row.payload, row.created_at, row.request_id)
+    return Event(*kept, attempt=row.attempts)
+
+
+def _held(table: Table, event: Event) -> ColumnElement[bool]:
+    """The event's row while this attempt has it: one that was overtaken by the next writes nothing any more."""
+    return and_(table.c.id == event.id, table.c.state == "working", table.c.attempts == event.attempt)
 
 
 def _act(session: Session, table: Table, effect: Handler, event: Event) -> None:
     """The effect and `done`, together; whoever lost the event to another worker meanwhile does nothing."""
-    at_work = select(table.c.attempts).where(table.c.id == event.id, table.c.state == "working")
-    attempt = session.execute(at_work.with_for_update()).scalar()
-    if attempt is None:
+    row = select(table.c.id).where(_held(table, event)).with_for_update()
+    if session.execute(row).first() is None:
         return
     effect(session, event)
     done = update(table).where(table.c.id == event.id)
     session.execute(done.values(state="done", error=None, due_at=func.clock_timestamp()))
-    logger.info("event", type=event.type, id=str(event.id), attempt=attempt)
+    logger.info("event", type=event.type, id=str(event.id), attempt=event.attempt)
 
 
-def _put_off(session: Session, table: Table, event_id: UUID, pause: timedelta) -> None:
-    row = update(table).where(table.c.id == event_id, table.c.state == "working")
+def _patience(table: Table) -> ColumnElement[Any]:
+    """As long as it was waited for already, within limits."""
+    waited = func.clock_timestamp() - table.c.created_at
+    return func.least(func.greatest(waited, SOONEST), LATEST)
+
+
+def _put_off(session: Session, table: Table, event: Event, pause: ColumnElement[Any] | timedelta) -> None:
     values = {"attempts": table.c.attempts - 1, "due_at": func.clock_timestamp() + pause}
-    session.execute(row.values(state="pending", **values))
+    session.execute(update(table).where(_held(table, event)).values(state="pending", **values))
 
 
-def _fail(session: Session, table: Table, event_id: UUID, error: Exception) -> None:
-    attempts = table.c.attempts
-    row = update(table).where(table.c.id == event_id, table.c.state == "working")
-    values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + attempts * timedelta(seconds=1)}
-    session.execute(row.where(attempts < MAX_ATTEMPTS).values(state="pending", **values))
-    values["due_at"] = func.clock_timestamp()
-    session.execute(row.where(attempts >= MAX_ATTEMPTS).values(state="dead", **values))
+def _fail(session: Session, table: Table, event: Event, error: Exception) -> None:
+    is_last = event.attempt >= MAX_ATTEMPTS
+    pause = timedelta() if is_last else event.attempt * timedelta(seconds=1)
+    values = {"error": repr(error)[:2000], "due_at": func.clock_timestamp() + pause}
+    row = update(table).where(_held(table, event))
+    session.execute(row.values(state="dead" if is_last else "pending", **values))

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.backlog import SWEPT, outbox_gauges, sweep
 from shared.broker import Transport
-from shared.database import Database
+from shared.database import IDLE_SECONDS, Database
 from shared.health import Health, serve_health
 from shared.metrics import Gauges, TableGauges, exposition
 from shared.module import Module
@@ -35,7 +35,7 @@ def run_relay(module: Module, settings: ServiceSettings, stop: Flag) -> None:
     if module.outbox is None:
         raise ValueError(f"{module.name} publishes no events")
     with (
-        closing(Database(settings.database, pool_size=2)) as database,
+        closing(Database(settings.database, pool_size=2, idle_seconds=IDLE_SECONDS)) as database,
         closing(Transport(settings.redis_url, service=module.name)) as transport,
     ):
         health = Health({"database": partial(check_revision, database, module), "redis": transport.ping})

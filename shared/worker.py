@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from shared.broker import Transport
-from shared.database import Database
+from shared.database import IDLE_SECONDS, Database
 from shared.health import Health, serve_health
 from shared.module import Module
 from shared.outbox import deliver
@@ -18,7 +18,6 @@ from shared.settings import ServiceSettings
 logger = structlog.get_logger(__name__)
 THREADS = 4
 ERRAND_THREADS = 8  # they wait for others most of the time
-IDLE_SECONDS = 3  # a worker that was stopped in the middle must not keep others from an inbox for long
 BEAT = 1.0
 GRACE_MILLISECONDS = 10_000
 

@@ -1,11 +1,12 @@
-"""D1 to D4: whatever is killed, emptied, filled or cut between a decision and its inbox, it is told once.
+"""D1 to D4: whatever is killed, emptied, filled, cut or locked between a decision and its inbox, it is told once.
 
-The long form of D1, 10,000 decisions and 100 kills, and the stop of a whole minute run with TICKGATE_PROOF=1.
+The long form of D1, 10,200 decisions and 102 kills, and the stop of a whole minute run with TICKGATE_PROOF=1.
 """
 
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,11 @@ import pytest
 import redis
 from standardwebhooks import Webhook as Verifier
 
+from cli.embedded.children import Child, free_port
 from services.entitlements.deliveries.service import AT_ONCE
 from services.entitlements.webhooks.service import MOST
 from shared.ids import new_id
-from shared.outbox import LEASE, SPREAD
+from shared.outbox import LEASE, MAX_ATTEMPTS, SPREAD
 from shared.worker import ERRAND_THREADS
 from tests.cli.conftest import tickgate
 from tests.conftest import cloned
@@ -37,7 +39,8 @@ from tests.services.entitlements.webhooks.receivers import receiving, saying
 from tests.world import World, running_world, until
 
 CLOCKS = ("announcer", "scheduler")  # nothing here waits for a time of day
-DECISIONS, KILLS = (10_000, 100) if PROOF else (204, 6)
+DECISIONS, KILLS = (10_200, 102) if PROOF else (204, 6)  # in turns of three, so that a worker's is the last
+LOCKED_SECONDS = 30.0
 STOPPED_SECONDS = 60.0 if PROOF else 1.0
 RECOVERY = 30.0
 LEASES_OVER = "update entitlements.outbox set due_at = clock_timestamp() where state in ('sent', 'working')"
@@ -229,25 +232,75 @@ def test_d3_a_poisonous_event_is_run_five_times_then_dead_while_others_go_on_and
     assert "no such event" in again.stderr
 
 
-def test_d3_a_worker_that_stands_still_and_goes_on_later_tells_each_once(world: World) -> None:
-    requests = asked(world, 20)
-    worker = world.platform.children["worker"]
+def test_d3_what_is_at_work_in_a_worker_that_stands_still_is_taken_over_by_another_and_each_is_told_once(
+    world: World,
+) -> None:
+    requests = asked(world, 21)
     with world.person("ops") as ops:
-        for request in requests[:10]:
-            decide(ops, request)
-        os.kill(worker.pid, signal.SIGSTOP)
-        try:
-            for request in requests[10:]:
-                decide(ops, request)
+        with standing_still(world, ops, requests[0]) as at_work_there:
             stopped = time.monotonic()
-            while time.monotonic() - stopped < STOPPED_SECONDS:
-                time.sleep(0.5)
-                if not PROOF:  # a minute of leases that run out, in a second
-                    sql(world, LEASES_OVER)
-        finally:
-            os.kill(worker.pid, signal.SIGCONT)
-    seconds = recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
-    figure("D3", worker_stood_still_for=STOPPED_SECONDS, told=len(requests), seconds_after=round(seconds, 1))
+            for request in requests[1:-1]:
+                decide(ops, request)
+            if not PROOF:  # leases that run out at once
+                sql(world, LEASES_OVER)
+            with another_worker(world):
+                until(lambda: all_told(world, requests[:-1]), "what the other tells")
+            seconds = time.monotonic() - stopped
+            attempts = "select state, attempts from entitlements.outbox where id = any(%s)"
+            assert sql(world, attempts, at_work_there) == [("done", 2)]
+            time.sleep(max(0.0, STOPPED_SECONDS - seconds))
+        decide(ops, requests[-1])  # the one that goes on tells it: there is no other any more
+    recovered(world, requests, time.monotonic(), within=(LEASE + SPREAD).total_seconds() + 10)
+    figure("D3", worker_stood_still_for=STOPPED_SECONDS, told=len(requests), by_another_after=round(seconds, 1))
+
+
+@contextmanager
+def another_worker(world: World) -> Iterator[None]:
+    """A second one beside the platform's."""
+    process, port = world.platform.processes["worker"], free_port()
+    env = {**process.env, "TICKGATE_METRICS_PORT": str(port)}
+    child = Child.spawn([sys.executable, "-m", *process.module], env=env, log=world.logs / "another-worker.log")
+    try:
+        until(lambda: "worker started" in child.tail(), "another worker")
+        yield
+    finally:
+        child.stop()
+
+
+@contextmanager
+def standing_still(world: World, ops: httpx.Client, request: UUID) -> Iterator[list[UUID]]:
+    """The platform's worker does, in the middle of telling of this: the events that it has at work."""
+    worker = world.platform.children["worker"]
+    with inboxes_held(world):
+        decide(ops, request)
+        until(lambda: at_work(world), "an event at work")
+        os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield [id_ for (id_,) in sql(world, "select id from entitlements.outbox where state = 'working'")]
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+
+
+def test_inboxes_that_are_locked_for_long_give_up_no_event_and_it_is_told_once(world: World) -> None:
+    requests, before = asked(world, 1), put_off(world)
+    with world.person("ops") as ops, psycopg.connect(world.env["TICKGATE_DATABASE_URL"]) as holding:
+        holding.execute("select 1 from entitlements.inbox_order for update")
+        decide(ops, requests[0])
+        started = time.monotonic()
+        if PROOF:
+            time.sleep(LOCKED_SECONDS)
+        else:  # more attempts than an event has, without the time in between
+            until(lambda: hurried(world, "select 1") and put_off(world) > before + MAX_ATTEMPTS, "its being put off")
+        locked = time.monotonic() - started
+        assert (told(world, requests), put_off(world) > before) == (0, True)
+        holding.rollback()
+    seconds = recovered(world, requests, time.monotonic(), within=60)
+    figure("locked inboxes", seconds_locked=round(locked), told=len(requests), seconds_after=round(seconds, 1))
+
+
+def put_off(world: World) -> int:
+    """How often the worker found the database too busy for an event."""
+    return (world.logs / "worker.log").read_text().count("database unavailable")
 
 
 def test_d4_receivers_that_hang_keep_nobody_from_an_inbox_or_a_receiver_that_answers(world: World) -> None:

@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from functools import partial
+from threading import Event as Flag
 from uuid import UUID
 
+import psycopg
 import pytest
 import structlog
-from sqlalchemy import Table, update
+from sqlalchemy import ColumnElement, Table, and_, insert, text, update
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from shared.backlog import replay
@@ -28,7 +31,7 @@ from shared.outbox import (
     publish,
     take_due,
 )
-from tests.shared.ground import Ground, act, outbox
+from tests.shared.ground import Ground, act, effects, outbox
 
 TASKS = {"grant.ended": act}
 LEASE_OVER = "update ground.outbox set due_at = clock_timestamp() where state in ('pending', 'sent', 'working')"
@@ -148,7 +151,7 @@ def claim_anyway(session: Session, table: Table, _tasks: object, event_id: UUID)
     """Take an event, whoever has it or had it."""
     taking = update(table).where(table.c.id == event_id).values(state="working").returning(table)
     row = session.execute(taking).one()
-    return Event(row.id, row.type, row.payload, row.created_at, row.request_id)
+    return Event(row.id, row.type, row.payload, row.created_at, row.request_id, row.attempts)
 
 
 def act_anyway(session: Session, table: Table, effect: Handler, event: Event) -> None:
@@ -194,6 +197,95 @@ def run_and_note(runs: list[UUID], _database: Database, event: Event) -> Handler
     return act
 
 
+class Standing:
+    """An errand whose worker stands still in the middle, until it is let go on to `end`."""
+
+    def __init__(self, end: Callable[[], Handler]) -> None:
+        self._end = end
+        self._there, self._go_on = Flag(), Flag()
+
+    def start(self, ground: Ground, worker: Executor, event: UUID) -> Future[None]:
+        """Let a worker come to where it stands."""
+        tasks = {"grant.ended": Errand(self._run, timedelta(minutes=1))}
+        delivery = worker.submit(deliver, ground.database, outbox, tasks, event)
+        assert self._there.wait(5)
+        return delivery
+
+    def finish(self, delivery: Future[None]) -> None:
+        """Let it go on, whatever comes of it."""
+        self._go_on.set()
+        wait([delivery], timeout=5)
+
+    def _run(self, _database: Database, _event: Event) -> Handler:
+        self._there.set()
+        self._go_on.wait(10)
+        return self._end()
+
+
+def overtaken(ground: Ground, end: Callable[[], Handler]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The fourth attempt outlives its lease, and ends beside the fifth, which succeeds: states after each of them."""
+    published(ground)
+    ground.sql("update ground.outbox set attempts = 3")
+    late, next_one = Standing(end), Standing(lambda: act)
+    with ThreadPoolExecutor(2) as workers:
+        (event,) = taken(ground)
+        fourth = late.start(ground, workers, event)
+        ground.sql(LEASE_OVER)
+        assert taken(ground) == [event]
+        fifth = next_one.start(ground, workers, event)
+        late.finish(fourth)
+        between = states(ground)
+        next_one.finish(fifth)
+    return between, states(ground)
+
+
+def act_late(session: Session, _event: Event) -> None:
+    """An effect of its own."""
+    session.execute(insert(effects).values(what="late"))
+
+
+def bring_late_news() -> Handler:
+    """What an attempt that was overtaken would write down."""
+    return act_late
+
+
+def fail_late() -> Handler:
+    """Its connection, say, was cut meanwhile."""
+    raise LookupError
+
+
+def wait_late() -> Handler:
+    """Its turn has not come, it says."""
+    raise NotNow(timedelta(seconds=2))
+
+
+ENDS = (bring_late_news, fail_late, wait_late)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_d3_an_attempt_that_was_overtaken_changes_nothing_however_it_ends(
+    ground: Ground, end: Callable[[], Handler]
+) -> None:
+    assert overtaken(ground, end) == ([("working", 5)], [("done", 5)])
+    assert ground.effects() == ["grant.ended 1"]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_d3_without_the_fence_it_decides_what_becomes_of_the_event(
+    ground: Ground, end: Callable[[], Handler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above."""
+    monkeypatch.setattr("shared.outbox._held", lambda table, event: and_(table.c.id == event.id, at_work(table)))
+    between, _ = overtaken(ground, end)
+    assert between != [("working", 5)]
+    assert ground.effects() != ["grant.ended 1"]
+
+
+def at_work(table: Table) -> ColumnElement[bool]:
+    """Whoever it is that acts on the event."""
+    return table.c.state == "working"
+
+
 def test_an_event_whose_worker_was_killed_is_acted_on_once_by_the_next(ground: Ground) -> None:
     published(ground)
     (event,) = taken(ground)
@@ -235,6 +327,42 @@ def test_a_failure_is_waited_out_longer_each_time(ground: Ground) -> None:
         ((wait,),) = ground.sql("select extract(epoch from due_at - clock_timestamp()) from ground.outbox")
         assert attempt - 0.5 < float(str(wait)) <= attempt
         ground.sql(LEASE_OVER)
+
+
+def blocked(session: Session, _event: Event) -> None:
+    """A handler that somebody keeps from its table."""
+    session.execute(text("set local lock_timeout = '10ms'"))
+    session.execute(insert(effects).values(what="never"))
+
+
+def crowded_out(_session: Session, _event: Event) -> None:
+    """A handler that gets no connection."""
+    raise PoolTimeout
+
+
+@pytest.mark.parametrize("handler", [blocked, crowded_out])
+def test_while_the_database_is_out_of_reach_an_event_waits_and_no_attempt_is_counted(
+    ground: Ground, handler: Handler
+) -> None:
+    published(ground)
+    with psycopg.connect(ground.owner_url) as holding:
+        holding.execute("lock table ground.effects in access exclusive mode")
+        for _ in range(2 * MAX_ATTEMPTS):
+            deliver(ground.database, outbox, {"grant.ended": handler}, *taken(ground))
+            assert states(ground) == [("pending", 0)]
+            ground.sql(LEASE_OVER)
+        holding.rollback()
+    deliver(ground.database, outbox, TASKS, *taken(ground))
+    assert (ground.effects(), states(ground)) == (["grant.ended 1"], [("done", 1)])
+
+
+@pytest.mark.parametrize(("age", "pause"), [(0, 1), (4, 4), (600, 10)])
+def test_it_waits_longer_the_longer_that_lasts_up_to_ten_seconds(ground: Ground, age: int, pause: int) -> None:
+    published(ground)
+    ground.sql("update ground.outbox set created_at = created_at - %s * interval '1 second'", age)
+    deliver(ground.database, outbox, {"grant.ended": crowded_out}, *taken(ground))
+    ((wait,),) = ground.sql("select extract(epoch from due_at - clock_timestamp()) from ground.outbox")
+    assert pause - 0.5 < float(str(wait)) <= pause + 2
 
 
 def test_an_event_that_kills_its_workers_is_given_up_after_five(ground: Ground) -> None:

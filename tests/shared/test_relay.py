@@ -2,18 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from threading import Event as Flag
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import redis
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
+from cli.embedded.children import free_port
 from shared.broker import Transport
 from shared.database import Database
 from shared.module import Module
-from shared.outbox import publish
+from shared.outbox import Event, publish
 from shared.relay import AFTER_A_FAULT, INTERVAL, run_relay, step
 from shared.settings import ServiceSettings
 from shared.worker import run_worker
@@ -131,6 +135,48 @@ def test_events_that_cannot_be_handed_back_do_not_stop_the_relay(ground: Ground,
 
     with closing(LosingTheDatabaseToo("redis://127.0.0.1:1/0", service=module.name)) as nowhere:
         assert step(ground.database, outbox, nowhere) == AFTER_A_FAULT
+
+
+def test_the_relay_puts_away_what_is_long_done(ground: Ground, module: Module) -> None:
+    published(ground, 1)
+    ground.sql("update ground.outbox set state = 'done', due_at = clock_timestamp() - interval '8 days'")
+    with running(run_relay, module, ground.settings):
+        assert until(lambda: ground.sql("select id from ground.outbox") == [])
+
+
+IDLE = "select extract(epoch from current_setting('idle_in_transaction_session_timeout')::interval)::float"
+
+
+def test_a_worker_that_is_stopped_in_the_middle_loses_what_it_holds_after_three_seconds(
+    ground: Ground, module: Module
+) -> None:
+    limits = list[float]()
+
+    def ask(session: Session, _event: Event) -> None:
+        limits.append(session.execute(text(IDLE)).scalar_one())
+
+    asking = replace(module, tasks={"grant.ended": ask})
+    with running(run_relay, module, ground.settings), running(run_worker, asking, ground.settings):
+        published(ground, 1)
+        assert until(lambda: limits == [3.0])
+
+
+def test_a_relay_does_too(ground: Ground, module: Module) -> None:
+    def idle(session: Session) -> dict[str, float]:
+        return {"idle_limit": session.execute(text(IDLE)).scalar_one()}
+
+    settings = ground.settings.model_copy(update={"metrics_port": free_port()})
+    asked = replace(module, gauges=(idle,))
+
+    line = f'idle_limit{{service="{module.name}"}} 3.0'
+
+    def shown() -> bool:
+        with suppress(httpx.HTTPError):
+            return line in httpx.get(f"http://127.0.0.1:{settings.metrics_port}/metrics").text
+        return False
+
+    with running(run_relay, asked, settings):
+        assert until(shown)
 
 
 def test_with_nothing_to_do_the_relay_waits_a_little(ground: Ground, module: Module) -> None:

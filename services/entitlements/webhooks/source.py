@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -19,6 +20,7 @@ from services.entitlements.webhooks.policy import is_public, is_spoken_to
 TOTAL = 15.0
 READ = 64 * 1024
 LOOK_UPS = 32
+TRIED = 5  # of a host's addresses
 Resolver = Callable[[str, int], Sequence[str]]
 
 
@@ -101,7 +103,7 @@ class HttpReceiver:
         status, error, retry_after = None, None, None
         try:
             status, retry_after = asyncio.run(self._post(url, headers, body))
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             error = "timeout"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, TargetRefused) as failure:
             error = _reason(failure)
@@ -114,12 +116,10 @@ class HttpReceiver:
         said: tuple[int, float | None] | None = None
         try:
             async with asyncio.timeout(self._total):
-                address = await self._address(url)
-                client = httpx.AsyncClient(
-                    verify=self._tls, trust_env=False, follow_redirects=False, timeout=self._total
-                )
-                async with client:
-                    answer = await client.send(_request(client, url, address, headers, body), stream=True)
+                addresses = await self._addresses(url)
+                async with self._client(len(addresses)) as client:
+                    requests = [_request(client, url, address, headers, body) for address in addresses]
+                    answer = await _send(client, requests)
                     said = answer.status_code, _seconds(answer.headers.get("retry-after"))
                     await _read(answer)
         except (TimeoutError, httpx.HTTPError):
@@ -127,19 +127,36 @@ class HttpReceiver:
                 raise
         return said
 
-    async def _address(self, url: httpx.URL) -> str:
-        """The address to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
+    async def _addresses(self, url: httpx.URL) -> Sequence[str]:
+        """Where to connect to: looked up once, and only if all that was found is fit; raises TargetRefused."""
         port = url.port or (443 if url.scheme == "https" else 80)
         found = await self._look_ups.addresses(url.raw_host.decode("ascii"), port)
         if not found or not (self._anywhere or all(is_public(address) for address in found)):
             raise TargetRefused
-        return found[0].partition("%")[0]
+        return [address.partition("%")[0] for address in found[:TRIED]]
+
+    def _client(self, addresses: int) -> httpx.AsyncClient:
+        """Each address has its share of the time to be connected to, all the rest is for the answer."""
+        timeout = httpx.Timeout(self._total, connect=self._total / addresses)
+        return httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=timeout)
+
+
+async def _send(client: httpx.AsyncClient, requests: Sequence[httpx.Request]) -> httpx.Response:
+    """The answer of the first address that lets itself be connected to; what was sent is sent to no other."""
+    *others, last = requests
+    for request in others:
+        with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+            return await client.send(request, stream=True)
+    return await client.send(last, stream=True)
 
 
 def _request(
     client: httpx.AsyncClient, url: httpx.URL, address: str, headers: Mapping[str, str], body: str
 ) -> httpx.Request:
-    """To the address that was checked; Host, and the name in the certificate, are the URL's."""
+    """To the address that was checked; Host, and the name in the certificate, are the URL's.
+
+    No certificate names a host with the dot at its end that makes it absolute.
+    """
     return client.build_request(
         "POST",
         url.copy_with(host=address),
@@ -151,7 +168,7 @@ def _request(
             "Accept-Encoding": "identity",
             **headers,
         },
-        extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        extensions={"sni_hostname": url.raw_host.decode("ascii").rstrip(".")},
     )
 
 

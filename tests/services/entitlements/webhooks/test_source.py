@@ -5,12 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from cli.embedded.children import free_port
 from services.entitlements.webhooks.source import READ, HttpReceiver, LookUps, Outcome, resolve
 from tests.services.entitlements.webhooks.receivers import Authority, Listener, receiving, saying
 
@@ -278,6 +279,55 @@ def test_a_receiver_is_who_its_certificate_names_though_an_address_is_connected_
         said = receiver.post(f"https://{NAME}:{received.port}/hook", HEADERS, "{}")
     assert (said.status, said.error) == outcome
     assert [headers["Host"] for _, headers, _ in received.messages] == [f"{NAME}:{received.port}"] * said.is_success
+
+
+def test_a_name_with_a_dot_at_its_end_is_the_name_in_the_certificate() -> None:
+    authority = Authority()
+    with receiving(saying(204), tls=authority.serving(NAME)) as received:
+        receiver = HttpReceiver(anywhere=True, resolver=lambda *_: ["127.0.0.1"], tls=authority.trusting())
+        assert receiver.post(f"https://{NAME}.:{received.port}/hook", HEADERS, "{}").status == 204
+    assert received.messages[0][1]["Host"] == f"{NAME}.:{received.port}"
+
+
+@contextmanager
+def silent(host: str, port: int) -> Iterator[None]:
+    """Whoever wants to connect there hears nothing: the queue of those who wait to be let in is full."""
+    with ExitStack() as held:
+        held.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((host, port))
+        yield
+
+
+@pytest.mark.parametrize("other", ["127.0.0.2", "::1", "127.0.0.3"])
+def test_where_the_first_address_cannot_be_connected_to_the_next_is_tried(other: str) -> None:
+    with receiving(saying(204)) as received, silent("127.0.0.3", received.port):
+        receiver = HttpReceiver(anywhere=True, resolver=lambda *_: [other, "127.0.0.1"], total=2.0)
+        started = time.monotonic()
+        assert receiver.post(f"http://{NAME}:{received.port}/hook", HEADERS, "{}").status == 204
+    assert time.monotonic() - started < 2 + 0.5
+    assert len(received.messages) == 1
+
+
+def test_what_one_address_was_sent_is_sent_to_no_other() -> None:
+    def hang_up(request: BaseHTTPRequestHandler) -> None:
+        request.connection.shutdown(socket.SHUT_RDWR)
+
+    with receiving(hang_up) as received:
+        receiver = HttpReceiver(anywhere=True, resolver=lambda *_: ["127.0.0.1"] * 3, total=3.0)
+        assert receiver.post(f"http://{NAME}:{received.port}/hook", HEADERS, "{}").error == "protocol-error"
+    assert len(received.messages) == 1
+
+
+def test_d4_addresses_that_are_all_silent_have_the_time_of_one_attempt() -> None:
+    port = free_port()
+    with silent("127.0.0.3", port):
+        receiver = HttpReceiver(anywhere=True, resolver=lambda *_: ["127.0.0.3"] * 20, total=1.0)
+        started = time.monotonic()
+        assert receiver.post(f"http://{NAME}:{port}/", HEADERS, "{}").error == "timeout"
+    assert time.monotonic() - started < 2
 
 
 def test_d4_what_is_not_http_is_a_failure() -> None:
