@@ -5,6 +5,7 @@ import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from select import select
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from tests.world import World
 ADMIN = Principal(role="admin", name="Mallory", account=uuid4(), key="0000000000")
 SERVICES = ("catalog", "entitlements", "pricing", "keys")
 REFUSED = {400, 404, 405}
+ENOUGH = 1_000_000  # bytes of a body of which 64 KiB are taken
 END = b"\r\n\r\n"
 HOST = b"Host: tickgate\r\n"
 LAST = b"Connection: close\r\n\r\n"
@@ -206,6 +208,21 @@ def test_i3_framing_tricks_lead_nowhere(hostile_world: World, sent: bytes, role:
 
 def test_i3_blank_lines_are_no_request(hostile_world: World) -> None:
     assert exchange(hostile_world, b"\r\n\r\n\r\n") == b""
+    assert serves(hostile_world)
+
+
+def test_b1_a_body_without_an_end_is_refused_while_it_comes(hostile_world: World) -> None:
+    url = urlsplit(hostile_world.platform.url)
+    key = f"X-API-Key: {hostile_world.keys['admin']}\r\n".encode()
+    chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+    with socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=5) as connection:
+        connection.sendall(POST.replace(NO_KEY, key) + CHUNKED + b"\r\n")
+        taken = 0
+        while taken < ENOUGH and not select([connection], [], [], 0.05)[0]:
+            connection.sendall(chunk)
+            taken += len(chunk)
+        assert taken < ENOUGH
+        assert statuses(connection.recv(65536)) == [413]
     assert serves(hostile_world)
 
 
