@@ -26,7 +26,7 @@ DEEPEST = 32
 LARGEST = 2**63 - 1
 DIGITS = 20
 UNKEPT = re.compile("[\0\ud800-\udfff]")
-KEY = re.compile(PATTERN.encode())
+KEY = re.compile(PATTERN)
 BOM = b"\xef\xbb\xbf"
 ESCAPE = b"\\u"
 TYPE = re.compile(r'\s*application/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?', re.IGNORECASE | re.ASCII)
@@ -37,7 +37,7 @@ def check_body(headers: Headers, body: bytes) -> None:
     types = [value.decode("latin-1") for name, value in headers if name == b"content-type"]
     if len(types) != 1 or not TYPE.fullmatch(types[0]):
         raise UnsupportedMediaType
-    if KEY.search(body):  # it would be kept, shown and told to others
+    if KEY.search(body.decode("latin-1")):  # it would be kept, shown and told to others
         raise _refusal(MISPLACED)
     if body.startswith(BOM):
         raise _refusal(MARKED)
@@ -60,21 +60,29 @@ def check_body(headers: Headers, body: bytes) -> None:
 
 def check_idempotency_key(headers: Headers) -> None:
     """Raises InvalidInput where an API key stands in `Idempotency-Key`, which is kept."""
-    if any(name == b"idempotency-key" and KEY.search(value) for name, value in headers):
+    if any(name == b"idempotency-key" and KEY.search(value.decode("latin-1")) for name, value in headers):
         raise invalid("header", "/Idempotency-Key", MISPLACED)
 
 
 def _check_values(value: Any, *, has_escapes: bool) -> None:
-    """Depth, level by level, and texts: only an escape can bring in what UTF-8 and JSON do not allow."""
+    """Depth, level by level, and texts: only an escape can bring in what the bytes did not show."""
     level = [value]
     for _ in range(DEEPEST):
-        if has_escapes and any(UNKEPT.search(text) for part in level for text in _texts(part)):
-            raise _refusal(UNSAYABLE)
+        if has_escapes:
+            _check_texts(level)
         level = [child for part in level for child in _children(part)]
-        if not level:
-            return
     if any(isinstance(part, dict | list) for part in level):
         raise _refusal(TOO_DEEP)
+    if has_escapes:
+        _check_texts(level)
+
+
+def _check_texts(level: list[Any]) -> None:
+    for text in (text for part in level for text in _texts(part)):
+        if UNKEPT.search(text):
+            raise _refusal(UNSAYABLE)
+        if KEY.search(text):
+            raise _refusal(MISPLACED)
 
 
 def _texts(part: Any) -> list[str]:

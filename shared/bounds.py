@@ -93,10 +93,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(self._refusal)
 
     def _refuse(self, problem: Problem) -> None:
-        """Say why, unless that would stand in the middle of another answer, and hang up."""
+        """Say why, unless that would be taken for the answer to another request, or stand in one; then hang up."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(_answer(problem))
+        elif self._is_of_this_cycle():
+            self.cycle.disconnected = True  # whoever is at work on it answers nobody
+            self.transport.write(_answer(problem))
         self.transport.close()
+
+    def _is_of_this_cycle(self) -> bool:
+        """Whether what is refused is the body of the request whose answer is the next one, and has not begun."""
+        return self.cycle.more_body and not self.cycle.response_started and not self.pipeline
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -16,7 +16,7 @@ from shared.errors import Unauthenticated, problem_response
 from shared.principal import Principal
 
 HEADER = "x-tickgate-identity"
-LIFETIME = 60
+LIFETIME = 60  # seconds from `iat` to `exp`, at most
 SKEW = 5  # seconds that an issuer's clock may be ahead of the audience's
 GATEWAY = "gateway"
 OPEN_PATHS = ("/livez", "/readyz")
@@ -43,14 +43,14 @@ class Signer:
 
     def token(self, principal: Principal, audience: str) -> str:
         """A token that says to `audience` who is calling, good for at most 60 seconds."""
-        now = time.time()
+        now = int(time.time())
         fresh_until, token = self._minted.get((principal, audience), (0.0, ""))
         if now < fresh_until:
             return token
         if len(self._minted) >= REMEMBERED:
             self._minted.clear()
-        token = self._mint(principal, audience, int(now))
-        self._minted[principal, audience] = (now + LIFETIME / 2, token)
+        token = self._mint(principal, audience, now)
+        self._minted[principal, audience] = (now + LIFETIME / 2 - SKEW, token)
         return token
 
     def _mint(self, principal: Principal, audience: str, now: int) -> str:
@@ -59,7 +59,7 @@ class Signer:
             "aud": audience,
             "sub": str(principal.account or principal.name),
             "iat": now - SKEW,  # what seems to come from the future is refused
-            "exp": now + LIFETIME,
+            "exp": now - SKEW + LIFETIME,
             "role": principal.role,
             "name": principal.name,
             "key": principal.key,
@@ -76,7 +76,7 @@ class Verifier:
         self._verified: dict[str, tuple[float, str, Principal]] = {}
 
     def verify(self, token: str) -> tuple[str, Principal]:
-        """The issuer and the principal; raises Unauthenticated for anything but a good, unexpired token."""
+        """The issuer and the principal; raises Unauthenticated for all but a good, unexpired token of 60 s at most."""
         ends_at, issuer, principal = self._verified.get(token, (0.0, "", None))
         if principal is None or ends_at <= time.time():
             ends_at, issuer, principal = self._read(token)
@@ -89,7 +89,7 @@ class Verifier:
         for issuer, keys in self._keys.items():
             for key in keys:
                 claims = self._claims(token, issuer, key)
-                if claims:
+                if claims and _is_short(claims):
                     return float(claims["exp"]), issuer, _principal(claims)
         raise Unauthenticated
 
@@ -105,6 +105,10 @@ class Verifier:
             )
         except (jwt.PyJWTError, ValueError):
             return None
+
+
+def _is_short(claims: Mapping[str, Any]) -> bool:
+    return float(claims["exp"]) - float(claims["iat"]) <= LIFETIME
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:

@@ -13,6 +13,8 @@ from gateway.keys.secrets import KeySecrets
 from shared.errors import InvalidInput
 
 MINE = KeySecrets("a pepper for tests only").mint().text
+ESCAPED = MINE.replace("_", "\\u005f", 1)
+EACH_ESCAPED = "".join(f"\\u{ord(letter):04X}" for letter in MINE)
 JSON = [(b"content-type", b"application/json")]
 
 
@@ -60,6 +62,10 @@ def test_b1_what_every_parser_reads_alike_passes(body: bytes) -> None:
         (b'"\xc0\x80"', room.NO_TEXT),
         (b"\xef\xbb\xbf{}", room.MARKED),
         pytest.param(f'{{"reason": "see {MINE}"}}'.encode(), room.MISPLACED, id="a key"),
+        pytest.param(f'{{"reason": "see {ESCAPED}"}}'.encode(), room.MISPLACED, id="a key, one letter escaped"),
+        pytest.param(f'[{{"{ESCAPED}": 1}}]'.encode(), room.MISPLACED, id="a key, escaped, as a name"),
+        pytest.param(f'["{EACH_ESCAPED}"]'.encode(), room.MISPLACED, id="a key, each letter escaped"),
+        pytest.param(b"[" * 32 + f'"{ESCAPED}"'.encode() + b"]" * 32, room.MISPLACED, id="a key, escaped, deep down"),
         (b'{"a": 1, "a": 1}', room.TWICE),
         (b'{"a": {"b": 1, "\\u0062": 2}}', room.TWICE),
         (b'[{"a": NaN}]', room.NO_NUMBER),
@@ -74,6 +80,7 @@ def test_b1_what_every_parser_reads_alike_passes(body: bytes) -> None:
         (b'{"a": ["\\ud800x"]}', room.UNSAYABLE),
         (b'"\\udc00\\ud800"', room.UNSAYABLE),
         (b'{"a": {"\\u0000": 1}}', room.UNSAYABLE),
+        (b"[" * 32 + b'"\\ud800"' + b"]" * 32, room.UNSAYABLE),
         (nested(33), room.TOO_DEEP),
         (nested(32_000), room.TOO_DEEP),
         (b'{"x":' * 33 + b"1" + b"}" * 33, room.TOO_DEEP),

@@ -27,13 +27,21 @@ class Hasty(BoundedProtocol):
 
 
 async def count(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the size of the body; `/slow` takes its time in the middle."""
+    """Answers with the size of the body; `/slow` takes its time in the middle, `/late` before it reads, `/early` does
+    not read before it has begun.
+    """
+    if scope["path"] == "/early":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half ", "more_body": True})
+    elif scope["path"] == "/late":
+        await asyncio.sleep(SLOW)
     size, more = 0, True
     while more:
         message = await receive()
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] != "/early":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
     if scope["path"] == "/slow":
         await send({"type": "http.response.body", "body": b"half ", "more_body": True})
         await asyncio.sleep(SLOW)
@@ -153,6 +161,33 @@ def test_a_refusal_does_not_stand_in_the_middle_of_another_answer(url: str) -> N
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x" + END)
         heard(connection, until=b"half ")
         connection.sendall(GET + b"X-A: " + b"b" * LARGEST_HEAD + END)
+        assert heard(connection) == b""
+
+
+@pytest.mark.parametrize("path", [b"/", b"/late"])
+@pytest.mark.parametrize("rest", [b"zz\r\nabc\r\n", b"f" * 18 + b"\r\nabc\r\n", b"2\r\n{}0\r\n\r\n"], ids=str)
+def test_a_body_that_is_no_http_is_told_while_nothing_else_was_answered(url: str, path: bytes, rest: bytes) -> None:
+    with connected(url) as connection:
+        connection.sendall(CHUNKED.replace(b"/", path, 1) + b"2\r\n{}\r\n")
+        time.sleep(0.1)
+        connection.sendall(rest)
+        assert refusal(heard(connection)) == (400, "malformed-request")
+
+
+def test_a_refusal_of_a_body_does_not_stand_in_an_answer_that_has_begun(url: str) -> None:
+    with connected(url) as connection:
+        connection.sendall(CHUNKED.replace(b"/", b"/early", 1))
+        heard(connection, until=b"half ")
+        connection.sendall(b"zz\r\nabc\r\n")
+        assert b"400" not in heard(connection)
+
+
+@pytest.mark.parametrize("next_", [b"HELLO" + END, CHUNKED + b"zz\r\n"], ids=["no request", "a body that is none"])
+def test_a_refusal_is_not_taken_for_the_answer_to_the_request_before(url: str, next_: bytes) -> None:
+    with connected(url) as connection:
+        connection.sendall(b"GET /late HTTP/1.1\r\nHost: x" + END)
+        time.sleep(0.1)
+        connection.sendall(next_)
         assert heard(connection) == b""
 
 

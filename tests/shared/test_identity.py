@@ -32,7 +32,7 @@ NOW = datetime(2026, 1, 31, 20, tzinfo=UTC)
 def claims(**changed: Any) -> dict[str, Any]:
     """What a good token says, changed; a claim changed to None is left out."""
     now = int(time.time())
-    good = {"iss": "gateway", "aud": "here", "sub": str(QUANT.account), "iat": now, "exp": now + LIFETIME}
+    good = {"iss": "gateway", "aud": "here", "sub": str(QUANT.account), "iat": now, "exp": now + 60}
     said = {**good, "role": "quant", "name": "Ada", "key": "k123456789", **changed}
     return {name: value for name, value in said.items() if value is not None}
 
@@ -92,6 +92,11 @@ def test_a_good_token_says_who_signed_it_and_who_is_calling(principal: Principal
         pytest.param(lambda: signed(iss=None), id="no issuer"),
         pytest.param(lambda: signed(exp=int(time.time()) - 1), id="expired"),
         pytest.param(lambda: signed(exp=None), id="for ever"),
+        pytest.param(lambda: signed(exp=int(time.time()) + 62), id="for more than a minute"),
+        pytest.param(
+            lambda: signed(iat=int(time.time()) - 30, exp=int(time.time()) + 32), id="for more, and half used"
+        ),
+        pytest.param(lambda: signed(iat=None), id="since nobody knows when"),
         pytest.param(lambda: signed()[:-4] + "AAAA", id="signature changed"),
     ],
 )
@@ -111,11 +116,22 @@ def test_a_token_is_minted_once_and_reused_while_half_its_life_is_left() -> None
     signer = Signer(PRIVATE, issuer="gateway")
     with time_machine.travel(NOW, tick=False) as clock:
         first = signer.token(QUANT, "here")
-        clock.shift(timedelta(seconds=LIFETIME / 2 - 1))
+        clock.shift(timedelta(seconds=LIFETIME / 2 - SKEW - 1))
         assert signer.token(QUANT, "here") == first
         assert signer.token(QUANT, "there") != first
         clock.shift(timedelta(seconds=1))
         assert signer.token(QUANT, "here") != first
+
+
+def test_a_token_is_for_60_seconds_and_reused_when_as_many_as_30_are_left() -> None:
+    signer = Signer(PRIVATE, issuer="gateway")
+    with time_machine.travel(NOW, tick=False) as clock:
+        said = jwt.decode(signer.token(QUANT, "here"), PUBLIC, algorithms=["EdDSA"], audience="here")
+        assert said["exp"] - said["iat"] == 60
+        clock.shift(timedelta(seconds=24))
+        reused = jwt.decode(signer.token(QUANT, "here"), PUBLIC, algorithms=["EdDSA"], audience="here")
+        assert reused == said
+        assert said["exp"] - time.time() >= 30
 
 
 def test_a_remembered_token_ends_when_it_says() -> None:
@@ -123,7 +139,7 @@ def test_a_remembered_token_ends_when_it_says() -> None:
     with time_machine.travel(NOW, tick=False) as clock:
         token = Signer(PRIVATE, issuer="gateway").token(QUANT, "here")
         verifier.verify(token)
-        clock.shift(timedelta(seconds=LIFETIME - 1))
+        clock.shift(timedelta(seconds=LIFETIME - SKEW - 1))
         assert verifier.verify(token) == ("gateway", QUANT)
         clock.shift(timedelta(seconds=1))
         with pytest.raises(Unauthenticated):
