@@ -13,6 +13,7 @@ from services.entitlements.grants.policy import Term, closed_at, later, longest,
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
 from shared.clock import Clock
+from shared.errors import invalid
 from shared.ids import new_id
 from shared.principal import Principal
 
@@ -71,7 +72,12 @@ class GrantService:
         return self.describe([found], caller)[0]
 
     def page(self, query: GrantsQuery, caller: Principal, *, after: UUID | None, limit: int) -> list[GrantOut]:
-        """Grants, oldest first: all of them for Ops, else the caller's own."""
+        """Grants, oldest first: all of them for Ops, else the caller's own.
+
+        Raises InvalidInput for an `as_of` to come: what would be is not told.
+        """
+        if query.as_of is not None and query.as_of > self._clock.now(self._session):
+            raise invalid("query", "/as_of", "an instant that is not to come")
         own = None if caller.is_ops else caller.account_id
         return self.describe(self._grants.page(query, account=own, after=after, limit=limit), caller)
 
