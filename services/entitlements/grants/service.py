@@ -1,6 +1,6 @@
 """What can be done with grants: give, list, find."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -26,11 +26,6 @@ class GrantService:
         self._clock = clock
         self._grants = GrantRepository(session)
         self._accounts = AccountRepository(session)
-
-    def hold(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> None:
-        """Hold what stands in cells until the transaction ends: only a time taken after that is the decision's."""
-        for frequency in sorted(frequencies):
-            self._grants.lock_unclosed(account, dataset, frequency)
 
     def give(self, grant: Grant, now: datetime) -> Grant:
         """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be, or
