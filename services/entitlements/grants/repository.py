@@ -41,6 +41,8 @@ class GrantRepository:
         if self._session.execute(written).first() is None:
             return False
         self._announcements.add(grant.id, announcements_of(grant.starts_at, grant.ends_at, grant.created_at))
+        if (end := longest(grant)) != grant.ends_at:  # a revocation or a retirement to come ends it before its term
+            self._announcements.move_end(grant.id, end)
         return True
 
     def find(self, grant: UUID) -> Grant | None:

@@ -31,7 +31,8 @@ class GrantService:
         """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be, or
         AccountBlocked.
 
-        What is approved where a grant runs renews it: from now, with no gap, and never ending earlier.
+        What is approved where a grant runs renews it: from now, with no gap, and never ending earlier. A revocation to
+        come goes on to the new grant.
         """
         self._accounts.require_good(grant.account, now)
         standing = self._grants.lock_unclosed(grant.account, grant.dataset, grant.frequency)
@@ -47,10 +48,10 @@ class GrantService:
             return
         if status_of(standing, now) == "active":
             self._renew(standing, grant, now)
+        follow(standing, grant)
         self._grants.close(standing, "superseded", at=now)
-        grant.supersedes = standing.id
         # one that was to begin may have begun, and been read under, since `now`
-        if grant.starts_at > now or shortens(longest(standing), grant.ends_at):
+        if grant.starts_at > now or shortens(longest(standing), longest(grant)):
             self._grants.raise_change(grant)
 
     def _renew(self, running: Grant, grant: Grant, now: datetime) -> None:
@@ -109,6 +110,12 @@ def new_grant(
         granted_by=by,
         grace_days=term.grace_days,
     )
+
+
+def follow(old: Grant, new: Grant) -> None:
+    """Have a new grant take the place of an open one, under the revocation to come: only `keep` calls that off."""
+    new.supersedes, new.revokes_at = old.id, old.revokes_at
+    new.closed_by, new.close_note, new.close_reason_code = old.closed_by, old.close_note, old.close_reason_code
 
 
 def described(grant: Grant, now: datetime) -> GrantOut:
