@@ -19,6 +19,7 @@ RULES = (  # of `invalid-input`, between values, or between a value and the time
     "an instant after `start`",
     "`since` is before `until`",
     "an instant that is not past",
+    "an instant that is not to come",
     "an instant 15 minutes ago",
     "an instant a minute ago",
     "an instant to come",

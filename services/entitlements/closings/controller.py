@@ -16,8 +16,8 @@ def revoke_grant(id: UUID, why: Revocation, closings: Closings, caller: Caller) 
     """Ends the grant at once: when this answers, no read that starts later succeeds. The Quant is told the reason.
 
     With `effective_at` it ends then, unless its term is over before: revoking again moves that, or ends it at once,
-    and `keep` cancels it. Revoking what is revoked gives the first result. The Quant may ask again: revoking is not
-    blocking. A grant of your own you give back instead.
+    and only `keep` cancels it: a grant that takes its place is revoked then, too. Revoking what is revoked gives the
+    first result. The Quant may ask again: revoking is not blocking. A grant of your own you give back instead.
     """
     return closings.revoke(id, why, caller)
 

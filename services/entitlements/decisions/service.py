@@ -50,7 +50,7 @@ class DecisionService:
         self._accounts.hold(request.account)
         items = {item.frequency: item for item in self._requests.lock_items(request_id)}
         undecided = [frequency for frequency, item in items.items() if item.status in UNDECIDED]
-        self._grants.hold(request.account, request.dataset, undecided)
+        self._cells.lock_cells(request.account, request.dataset, undecided)
         now = self._clock.now(self._session)
         verdicts = _verdicts(decision, items, now, by)
         outcomes = [self._settle(request, items[v.frequency], v, decision, by=by, now=now, at=at) for v in verdicts]

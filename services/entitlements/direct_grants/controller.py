@@ -34,7 +34,8 @@ def give_grants(
 ) -> GrantsGiven:
     """Gives an account access without a request, for a term or as a trial.
 
-    Pending items of the cells are approved by it, and who asked is told so.
+    Pending items of the cells are approved by it, and who asked is told so. Where it takes the place of a grant with a
+    scheduled revocation, it is revoked then, unless `keep` cancels that.
     """
     given = grants.give(wanted, account, offer, caller)
     response.headers["Location"] = f"/v1/grants/{given[0].id}"

@@ -15,6 +15,7 @@ from services.entitlements.direct_grants.schemas import DirectGrant
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import SelfDecision
 from services.entitlements.grants.policy import term_of
+from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, as_json
 from services.entitlements.grants.service import GrantService, new_grant
 from services.entitlements.notifications.events import announce
@@ -38,6 +39,7 @@ class DirectGrantService:
         self._accounts = AccountRepository(session)
         self._requests = RequestRepository(session)
         self._asked = RequestService(session, clock)
+        self._cells = GrantRepository(session)
         self._grants = GrantService(session, clock)
         self._decisions = DecisionService(session, clock)
 
@@ -52,7 +54,7 @@ class DirectGrantService:
         check_offered(offer, wanted.frequencies)
         self._accounts.meet(account.id, name=account.name, role=account.role)
         asked = self._requests.lock_undecided(wanted.account, wanted.dataset, wanted.frequencies)
-        self._grants.hold(wanted.account, wanted.dataset, wanted.frequencies)
+        self._cells.lock_cells(wanted.account, wanted.dataset, wanted.frequencies)
         now = self._clock.now(self._session)
         self._asked.write_lapsed(asked, now)
         open_ = {item.frequency: item for item in asked if is_undecided(item, now)}

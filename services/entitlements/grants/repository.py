@@ -41,6 +41,8 @@ class GrantRepository:
         if self._session.execute(written).first() is None:
             return False
         self._announcements.add(grant.id, announcements_of(grant.starts_at, grant.ends_at, grant.created_at))
+        if (end := longest(grant)) != grant.ends_at:  # a revocation or a retirement to come ends it before its term
+            self._announcements.move_end(grant.id, end)
         return True
 
     def find(self, grant: UUID) -> Grant | None:
@@ -62,6 +64,14 @@ class GrantRepository:
         query = self._unclosed(account, dataset).where(Grant.frequency == frequency).with_for_update()
         return self._session.scalars(query.execution_options(populate_existing=True)).first()
 
+    def lock_cells(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> None:
+        """Hold what stands in cells until the transaction ends: only a time taken after that decides about them.
+
+        By dataset and frequency: whoever holds several cells' grants takes them in this order, or waits for none.
+        """
+        for frequency in sorted(frequencies):
+            self.lock_unclosed(account, dataset, frequency)
+
     def unclosed(self, account: UUID, dataset: str) -> Sequence[Grant]:
         """The account's unclosed grants on a dataset; some may have run out."""
         return self._session.scalars(self._unclosed(account, dataset)).all()
@@ -73,19 +83,21 @@ class GrantRepository:
         return ([row[0] for row in rows], rows[0][1], stamp_of(*rows[0][2:])) if rows else ([], None, None)
 
     def lock_held(self, account: UUID) -> Sequence[Grant]:
-        """The account's unclosed grants, held until the transaction ends."""
-        return self._session.scalars(self._held(Grant.account == account).with_for_update()).all()
+        """The account's unclosed grants, held until the transaction ends; in the order in which `lock_cells` does."""
+        query = self._held(Grant.account == account).order_by(col(Grant.dataset), col(Grant.frequency))
+        return self._session.scalars(query.with_for_update()).all()
 
     def lock_not_retiring_as(self, dataset: str, retired: Mapping[str, datetime], limit: int) -> Sequence[Grant]:
         """Unclosed grants on a dataset whose retirement is not the one that is given here, held if they are free."""
         days = {frequency: literal(at, UtcDateTime()) for frequency, at in retired.items()}
         own = case(days, value=col(Grant.frequency), else_=null()) if days else null()
-        query = self._held(Grant.dataset == dataset, col(Grant.retires_at).is_distinct_from(own)).limit(limit)
-        return self._session.scalars(query.with_for_update(skip_locked=True)).all()
+        query = self._held(Grant.dataset == dataset, col(Grant.retires_at).is_distinct_from(own))
+        oldest = query.order_by(col(Grant.id)).limit(limit)
+        return self._session.scalars(oldest.with_for_update(skip_locked=True)).all()
 
     def _held(self, *which: ColumnElement[bool] | bool) -> SelectOfScalar[Grant]:
         unclosed = select(Grant).where(col(Grant.closed_at).is_(None), *which)
-        return unclosed.order_by(col(Grant.id)).execution_options(populate_existing=True)
+        return unclosed.execution_options(populate_existing=True)
 
     def write_end(self, grant: Grant, now: datetime) -> bool:
         """Write down the end that came by itself, if one has; whether the grant is over."""
@@ -112,7 +124,7 @@ class GrantRepository:
                 self.move_end(grant)
 
     def end_grace(self, account: UUID, dataset: str, frequency: str, now: datetime) -> None:
-        """The renewal of a cell was refused, withdrawn or lapsed: its grace is over, and spent."""
+        """The renewal of a cell was refused or withdrawn: its grace is over, and spent."""
         grant = self.lock_unclosed(account, dataset, frequency)
         if grant is None or grant.ends_at is None or grant.grace_until is None:
             return

@@ -69,7 +69,9 @@ class GrantsQuery(Page):
     frequency: Frequency | None = Field(default=None, description="Only those on this frequency.")
     ending_before: Instant | None = Field(default=None, description="Only those that end before this instant.")
     as_of: Instant | None = Field(
-        default=None, description="Only those by which one could read at this instant, whatever became of them since."
+        default=None,
+        description="Only those by which one could read at this instant, which is not to come, whatever became of them "
+        "since.",
     )
 
 

@@ -1,6 +1,6 @@
 """What can be done with grants: give, list, find."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from services.entitlements.grants.policy import Term, closed_at, later, longest,
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrantOut
 from shared.clock import Clock
+from shared.errors import invalid
 from shared.ids import new_id
 from shared.principal import Principal
 
@@ -26,16 +27,12 @@ class GrantService:
         self._grants = GrantRepository(session)
         self._accounts = AccountRepository(session)
 
-    def hold(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> None:
-        """Hold what stands in cells until the transaction ends: only a time taken after that is the decision's."""
-        for frequency in sorted(frequencies):
-            self._grants.lock_unclosed(account, dataset, frequency)
-
     def give(self, grant: Grant, now: datetime) -> Grant:
         """Write a new grant and close what stands in its cell, both at `now`; raises CellHeld if both cannot be, or
         AccountBlocked.
 
-        What is approved where a grant runs renews it: from now, with no gap, and never ending earlier.
+        What is approved where a grant runs renews it: from now, with no gap, and never ending earlier. A revocation to
+        come goes on to the new grant.
         """
         self._accounts.require_good(grant.account, now)
         standing = self._grants.lock_unclosed(grant.account, grant.dataset, grant.frequency)
@@ -51,10 +48,10 @@ class GrantService:
             return
         if status_of(standing, now) == "active":
             self._renew(standing, grant, now)
+        follow(standing, grant)
         self._grants.close(standing, "superseded", at=now)
-        grant.supersedes = standing.id
         # one that was to begin may have begun, and been read under, since `now`
-        if grant.starts_at > now or shortens(longest(standing), grant.ends_at):
+        if grant.starts_at > now or shortens(longest(standing), longest(grant)):
             self._grants.raise_change(grant)
 
     def _renew(self, running: Grant, grant: Grant, now: datetime) -> None:
@@ -71,7 +68,12 @@ class GrantService:
         return self.describe([found], caller)[0]
 
     def page(self, query: GrantsQuery, caller: Principal, *, after: UUID | None, limit: int) -> list[GrantOut]:
-        """Grants, oldest first: all of them for Ops, else the caller's own."""
+        """Grants, oldest first: all of them for Ops, else the caller's own.
+
+        Raises InvalidInput for an `as_of` to come: what would be is not told.
+        """
+        if query.as_of is not None and query.as_of > self._clock.now(self._session):
+            raise invalid("query", "/as_of", "an instant that is not to come")
         own = None if caller.is_ops else caller.account_id
         return self.describe(self._grants.page(query, account=own, after=after, limit=limit), caller)
 
@@ -108,6 +110,12 @@ def new_grant(
         granted_by=by,
         grace_days=term.grace_days,
     )
+
+
+def follow(old: Grant, new: Grant) -> None:
+    """Have a new grant take the place of an open one, under the revocation to come: only `keep` calls that off."""
+    new.supersedes, new.revokes_at = old.id, old.revokes_at
+    new.closed_by, new.close_note, new.close_reason_code = old.closed_by, old.close_note, old.close_reason_code
 
 
 def described(grant: Grant, now: datetime) -> GrantOut:

@@ -72,7 +72,7 @@ class IntakeService:
         # the account's row is held from here on: its requests come one after another, so that no cap is passed
         self._accounts.meet(caller.account_id, name=caller.name, role=caller.role)
         asked = self._requests.lock_undecided(caller.account_id, new.dataset, new.frequencies)
-        self._grants.hold(caller.account_id, new.dataset, new.frequencies)
+        self._standing.lock_cells(caller.account_id, new.dataset, new.frequencies)
         now = self._clock.now(self._session)
         self._shown.write_lapsed(asked, now)
         plan = self._plan(new, caller, now)

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/grants", tags=["Grants"])
 def extend_grant(id: UUID, wanted: Extension, renewals: Renewals, caller: Caller) -> OpsGrantOut | GrantOut:  # noqa: A002
     """Gives a new grant from now that takes the place of a running one: no gap, and never less than what was held.
 
-    The answer is the new grant, of the same kind: a trial's is for at most 14 days. A scheduled revocation of the old
-    grant is gone with it.
+    The answer is the new grant, of the same kind: a trial's is for at most 14 days. A scheduled revocation goes on to
+    it, and ends it then, unless `keep` cancels that.
     """
     return renewals.extend(id, wanted, caller)

@@ -14,7 +14,7 @@ from services.entitlements.grants.errors import GrantNotFound, SelfDecision
 from services.entitlements.grants.policy import later, longest, require_open, shortens, term_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import GrantOut, as_json
-from services.entitlements.grants.service import GrantService, new_grant
+from services.entitlements.grants.service import GrantService, follow, new_grant
 from services.entitlements.notifications.events import announce
 from services.entitlements.renewals.schemas import Extension
 from shared import audit
@@ -48,7 +48,6 @@ class RenewalService:
             self._grants.raise_change(old)
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)
-        self._grants.move_end(new)  # a retirement to come ends it before its term does
         self._announce(new, by, now)
         return self._readers.describe([new], by)[0]
 
@@ -72,7 +71,8 @@ class RenewalService:
             now=now,
             by=by.account,
         )
-        new.supersedes, new.request_id, new.retires_at = old.id, old.request_id, old.retires_at
+        follow(old, new)
+        new.request_id, new.retires_at = old.request_id, old.retires_at
         new.reason = wanted.reason or old.reason
         return new
 

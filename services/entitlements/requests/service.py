@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
-from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.notifications.events import announce
 from services.entitlements.requests import policy
 from services.entitlements.requests.entities import UNDECIDED, AccessRequest, RequestItem, RequestMessage
@@ -41,7 +40,6 @@ class RequestService:
         self._clock = clock
         self._requests = RequestRepository(session)
         self._accounts = AccountRepository(session)
-        self._grants = GrantRepository(session)
 
     def find(self, request: UUID, caller: Principal) -> RequestOut:
         """One request; raises RequestNotFound, also for another account's unless the caller is Ops."""
@@ -68,14 +66,12 @@ class RequestService:
         """The same for those of these items, which are held, whose time is over."""
         over = [item for item in items if policy.item_status(item, now) == "lapsed" and self._requests.lapse(item)]
         for request in dict.fromkeys(item.request_id for item in over):
-            self._tell_lapsed([item for item in over if item.request_id == request], now)
+            self._tell_lapsed([item for item in over if item.request_id == request])
         return len(over)
 
-    def _tell_lapsed(self, items: Sequence[RequestItem], now: datetime) -> None:
-        """One record and one message for the items of a request."""
+    def _tell_lapsed(self, items: Sequence[RequestItem]) -> None:
+        """One record and one message for the items of a request; a grace never outlasts them, so none is to be cut."""
         first, frequencies = items[0], sorted(item.frequency for item in items)
-        for frequency in frequencies:
-            self._grants.end_grace(first.account, first.dataset, frequency, now)
         data = {"dataset": first.dataset, "frequencies": frequencies}
         audit.record(
             self._session, audit_events, actor=TIME, action="access.lapsed", subject=first.request_id, data=data

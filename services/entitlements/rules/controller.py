@@ -16,7 +16,8 @@ def get_rules(rules: Rules, query: Annotated[RulesQuery, Query()]) -> RulesOut:
     """The rules that answer requests automatically, with their history; or an earlier version of them.
 
     Any refusal wins, else any referral, else an approval; where no rule speaks, Ops decides. An account that is blocked
-    or closed is refused whatever the rules say, unless one of them fails: then the item waits for Ops.
+    or closed is refused whatever the rules say, unless one of them fails: then the item waits for Ops. So does what a
+    version would approve for its author: nobody decides their own request.
     """
     return rules.find(query.version)
 

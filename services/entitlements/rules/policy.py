@@ -18,6 +18,15 @@ STANDING = {
 }
 
 
+OWN_RULES = Rule(
+    name="own-rules",
+    when=When(),
+    verdict="refer",
+    reason="The rules that approve this are yours, and nobody decides their own request: Ops decides.",
+    reason_code="own-rules",
+)
+
+
 @dataclass(frozen=True)
 class Unreadable:
     """A stored rule that makes no sense; whoever asks it gets an error."""
@@ -36,12 +45,17 @@ def rule_of(stored: Mapping[str, Any], number: int = 0) -> AnyRule:
         return Unreadable(str(stored.get("name", number)))
 
 
-def answer(rules: Sequence[AnyRule], facts: Facts, *, version: int) -> Trace:
-    """What the rules say, but no rule is needed to refuse who is blocked or closed; one that fails leaves it to Ops."""
+def answer(rules: Sequence[AnyRule], facts: Facts, *, version: int, own: bool = False) -> Trace:
+    """What the rules say, but no rule is needed to refuse who is blocked or closed; one that fails leaves it to Ops.
+
+    So does an approval by rules that are the asker's `own`.
+    """
     trace = evaluate(rules, facts, version=version)
-    if facts.standing == "good" or trace.outcome in ("error", "refuse"):
-        return trace
-    return evaluate([*rules, _against(facts.standing)], facts, version=version)
+    if facts.standing != "good" and trace.outcome not in ("error", "refuse"):
+        return evaluate([*rules, _against(facts.standing)], facts, version=version)
+    if own and trace.outcome == "approve":
+        return evaluate([*rules, OWN_RULES], facts, version=version)
+    return trace
 
 
 def _against(standing: Standing) -> Rule:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -14,7 +15,7 @@ from services.entitlements.database import audit_events
 from services.entitlements.grants.policy import STANDARD_DAYS, TRIAL_DAYS
 from services.entitlements.rules.entities import RuleVersion
 from services.entitlements.rules.errors import RulesChanged, RulesVersionNotFound
-from services.entitlements.rules.policy import AnyRule, Unreadable, answer, rule_of
+from services.entitlements.rules.policy import Unreadable, answer, rule_of
 from services.entitlements.rules.repository import RuleRepository
 from services.entitlements.rules.schemas import Facts, NewRules, RulesOut, Trace, VersionOut
 from shared import audit
@@ -60,12 +61,12 @@ class RuleService:
 
         Whoever writes the outcomes holds the account's row, so that no other request's approvals come in between.
         """
-        version, rules = self._current()
+        answer_to = self._current(question.account)
         traces: list[Trace] = []
         for facts in self._facts(question, now):
             approved = tuple(now for trace in traces if trace.outcome == "approve")
             told = facts.model_copy(update={"approvals": approved + facts.approvals})
-            traces.append(answer(rules, told, version=version))
+            traces.append(answer_to(told))
         for trace in traces:
             if trace.outcome == "error":
                 self._on_failure(trace)
@@ -79,9 +80,9 @@ class RuleService:
         Four queries, however many cells. Whether a cell is held or pending already is not looked at.
         """
         question = Question(account, role, list(cells), trial=trial)
-        version, rules = self._current()
+        answer_to = self._current(account)
         facts = self._facts(question, self._clock.now(self._session))
-        return {(f.dataset, f.frequency): answer(rules, f, version=version) for f in facts}
+        return {(f.dataset, f.frequency): answer_to(f) for f in facts}
 
     def find(self, version: int | None) -> RulesOut:
         """A version of the rules, the current one unless said; raises RulesVersionNotFound."""
@@ -118,11 +119,13 @@ class RuleService:
         audit.record(self._session, audit_events, actor=by, action="rules.replaced", subject="rules", data=data)
         return self.find(version.version)
 
-    def _current(self) -> tuple[int, list[AnyRule]]:
+    def _current(self, asker: UUID) -> Callable[[Facts], Trace]:
+        """What the rules of now answer about an item of this account, whose own they may be."""
         found = self._rules.find()
         if found is None:
-            return 0, []
-        return found.version, [rule_of(stored, number) for number, stored in enumerate(found.rules)]
+            return partial(answer, [], version=0)
+        rules = [rule_of(stored, number) for number, stored in enumerate(found.rules)]
+        return partial(answer, rules, version=found.version, own=found.author == asker)
 
     def _facts(self, question: Question, now: datetime) -> list[Facts]:
         standing = standing_of(self._accounts.find(question.account), now)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.database import audit_events
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.notifications.events import OPS, announce
@@ -26,6 +27,7 @@ class WithdrawalService:
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
         self._clock = clock
+        self._accounts = AccountRepository(session)
         self._requests = RequestRepository(session)
         self._cells = GrantRepository(session)
 
@@ -37,7 +39,10 @@ class WithdrawalService:
         request = self._requests.find(request_id)
         if request is None or request.account != by.account:
             raise RequestNotFound
-        items, now = self._requests.lock_items(request_id), self._clock.now(self._session)
+        self._accounts.hold(request.account)
+        items = self._requests.lock_items(request_id)
+        self._cells.lock_cells(request.account, request.dataset, [item.frequency for item in items])
+        now = self._clock.now(self._session)
         open_ = undecided_of(items, what.frequencies, now, by)
         if not open_:
             raise NothingToWithdraw(items=fates(items, now, by))

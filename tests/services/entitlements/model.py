@@ -154,7 +154,7 @@ class Model:
             if renews:
                 new.ends_at = max(new.ends_at or T0, old.ends_at or T0)
         if old is not None:
-            old.closed = "superseded", self.now
+            new.revokes_at, old.closed = old.revokes_at, ("superseded", self.now)
         elif self.grants[frequency]:
             last = self.grants[frequency][-1]
             last.closed = last.at(self.now)
@@ -187,7 +187,7 @@ class Model:
         starts_at = max(grant.starts_at, self.now)
         ends_at = None if grant.ends_at is None else max(grant.ends_at, starts_at + days * DAY)
         grant.closed = "superseded", self.now
-        self.grants[frequency].append(Held(grant.trial, self.now, starts_at, ends_at))
+        self.grants[frequency].append(Held(grant.trial, self.now, starts_at, ends_at, revokes_at=grant.revokes_at))
         return None
 
     def move(self, request: int, start: tuple[str, ...], end: str, refusal: str) -> str | None:

@@ -17,7 +17,7 @@ from services.entitlements.grants.schemas import GrantOut, GrantsQuery, OpsGrant
 from services.entitlements.requests.schemas import RequestsQuery
 from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.standing.schemas import Ruling
-from shared.errors import Problem
+from shared.errors import InvalidInput, Problem
 from shared.principal import Principal
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, SetClock, person
@@ -171,6 +171,16 @@ def test_a_decision_is_named_by_who_took_it(desk: Desk, clock: SetClock) -> None
     [decided] = desk.grants.page(GrantsQuery(as_of=at, account=QUANT.account), OPS, after=None, limit=5)
     assert isinstance(decided, OpsGrantOut)
     assert (decided.request, decided.granted_by, decided.origin) == (asked.id, OPS.account, "ops")
+
+
+def test_what_is_to_come_is_not_foretold(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d")
+    for as_of, found in ((clock.at - MS, []), (clock.at, [grant.id])):
+        page = desk.grants.page(GrantsQuery(as_of=as_of), QUANT, after=None, limit=5)
+        assert [given.id for given in page] == found
+    with pytest.raises(InvalidInput) as refused:
+        desk.grants.page(GrantsQuery(as_of=clock.at + MS), QUANT, after=None, limit=5)
+    assert [error["pointer"] for error in refused.value.members["errors"]] == ["/as_of"]
 
 
 def test_a_quant_sees_only_what_was_their_own(desk: Desk, clock: SetClock) -> None:

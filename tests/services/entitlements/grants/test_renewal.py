@@ -1,23 +1,25 @@
 """What is approved where a grant runs: it goes on from now, with no gap, and never ends earlier."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from threading import Event, Thread
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.errors import CellHeld
-from services.entitlements.grants.schemas import GrantOut
+from services.entitlements.grants.errors import CellHeld, GrantClosed
+from services.entitlements.grants.schemas import GrantOut, Revocation
+from services.entitlements.rules.schemas import NewRules
 from shared.coherence.owner import is_settling
 from shared.database import Database
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, OPS, T0, SetClock
+from tests.services.entitlements.fakes import ADMIN, DAY, MS, OPS, T0, SetClock
 
 RENEWALS = 25
 
@@ -102,6 +104,93 @@ def test_what_ran_out_is_closed_at_its_end_and_what_follows_is_no_renewal(desk: 
     closed = desk.grants.find(old.id, OPS)
     assert (closed.status, closed.closed_at) == ("ended", T0 + DAY)
     assert (new.origin, new.supersedes) == ("ops", None)
+
+
+def approved_by_a_rule(desk: Desk) -> None:
+    rule = {"name": "all", "when": {}, "verdict": "approve", "reason": "All.", "reason_code": "all"}
+    desk.rules.replace(NewRules.model_validate({"replaces": 1, "note": "All", "rules": [rule]}), ADMIN)
+    assert desk.ask("1d").status == "approved"
+
+
+FOLLOWING: dict[str, Callable[[Desk, UUID], object]] = {
+    "renewed by Ops": lambda desk, _: renew(desk),
+    "renewed by a rule": lambda desk, _: approved_by_a_rule(desk),
+    "extended": lambda desk, grant: desk.extend(grant, duration_days=20),
+    "extended without an end": lambda desk, grant: desk.extend(grant, no_end=True),
+    "given anew": lambda desk, _: desk.give("1d", duration_days=100),
+}
+
+
+def planned(desk: Desk, clock: SetClock) -> Grant:
+    """A grant in its renewal window whose revocation is planned for the day after."""
+    [grant] = desk.give("1d", duration_days=10)
+    clock.at += 8 * DAY
+    desk.closings.revoke(grant.id, Revocation(reason="Unpaid.", reason_code="unpaid", effective_at=T0 + 9 * DAY), OPS)
+    return desk.session.get_one(Grant, grant.id)
+
+
+@pytest.mark.parametrize("take_place", FOLLOWING.values(), ids=FOLLOWING)
+def test_what_takes_the_place_of_a_grant_is_revoked_when_that_was_to_be(
+    desk: Desk, clock: SetClock, take_place: Callable[[Desk, UUID], object]
+) -> None:
+    old = planned(desk, clock).id
+    desk.session.info.clear()
+    take_place(desk, old)
+    assert not is_settling(desk.session)  # it ends when the one before would have
+    new = desk.session.get_one(Grant, desk.may().grant)
+    assert (new.supersedes, new.revokes_at, desk.may().until) == (old, T0 + 9 * DAY, T0 + 9 * DAY)
+    assert (new.closed_by, new.close_note, new.close_reason_code) == (OPS.account, "Unpaid.", "unpaid")
+    clock.at = T0 + 9 * DAY
+    refusal = desk.may().refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.members["reason"]) == ("revoked", "Unpaid.")
+    for _ in range(2):
+        desk.announce()
+        clock.at += 100 * DAY
+    [told] = desk.told("grant.ended")
+    assert (told["data"]["id"], told["data"]["status"]) == (str(new.id), "revoked")
+    assert len(desk.told("grant.revoked")) == 1
+
+
+def test_only_keeping_it_calls_a_planned_revocation_off(desk: Desk, clock: SetClock) -> None:
+    old = planned(desk, clock).id
+    new = desk.extend(old, duration_days=20)
+    with pytest.raises(GrantClosed):
+        desk.closings.keep(old, OPS)
+    kept = desk.closings.keep(new.id, OPS)
+    assert (kept.revokes_at, kept.reason) == (None, "Signed")
+    clock.at = T0 + 28 * DAY - MS
+    desk.announce()
+    assert (desk.may().until, desk.told("grant.ended")) == (T0 + 28 * DAY, [])
+    clock.at += MS
+    desk.announce()
+    assert [told["data"]["status"] for told in desk.told("grant.ended")] == ["ended"]
+
+
+def test_a_term_that_is_over_before_the_revocation_ends_as_itself(desk: Desk, clock: SetClock) -> None:
+    planned(desk, clock)
+    desk.session.info.clear()
+    [new] = desk.give("1d", ends_at=clock.at + DAY / 2)
+    assert is_settling(desk.session)
+    clock.at += DAY
+    desk.announce()
+    assert (desk.may().state, desk.grants.find(new.id, OPS).reason) == ("ended", "Signed")
+
+
+def test_what_begins_after_a_revocation_that_ended_the_grant_is_not_under_it(desk: Desk, clock: SetClock) -> None:
+    planned(desk, clock)
+    clock.at += DAY
+    [new] = desk.give("1d")
+    assert (new.supersedes, new.revokes_at) == (None, None)
+
+
+def test_a_gift_in_the_place_of_one_to_come_is_revoked_like_it(desk: Desk, clock: SetClock) -> None:
+    [later] = desk.give("1d", starts_at=T0 + DAY)
+    desk.revoke(later.id, at=T0 + 2 * DAY)
+    [new] = desk.give("1d", starts_at=T0 + DAY / 2)
+    assert (new.supersedes, new.revokes_at) == (later.id, T0 + 2 * DAY)
+    clock.at = T0 + 2 * DAY
+    assert desk.may().state == "revoked"
 
 
 def read_until(stop: Event, database: Database, states: list[str]) -> None:

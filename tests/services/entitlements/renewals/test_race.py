@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from shared.principal import Principal
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import OPS, person
-from tests.services.entitlements.race import at_once
+from tests.services.entitlements.race import at_once, wait_for_a_waiter
 
 THREADS, ROUNDS = 16, 6
 LAPSED = (GrantClosed, CellHeld)
@@ -44,14 +44,14 @@ def given(database: Database, **terms: Any) -> tuple[Principal, GrantOut]:
         return somebody, Desk(session).give("1d", to=somebody, **terms)[0]
 
 
-def race(database: Database, held: tuple[Principal, GrantOut], *acts: Act) -> list[Any]:
-    """What each of the sixteen got or was refused with; the acts take turns among them."""
+def race(database: Database, held: tuple[Principal, GrantOut], *acts: Act, threads: int = THREADS) -> list[Any]:
+    """What each of the threads, sixteen unless said, got or was refused with; the acts take turns among them."""
 
     def run(number: int) -> Any:
         with database.transaction() as session:
             return acts[number % len(acts)](Desk(session), *held)
 
-    return at_once(THREADS, run)
+    return at_once(threads, run)
 
 
 def history(database: Database, account: UUID) -> list[Grant]:
@@ -103,6 +103,21 @@ def test_w7_an_extension_that_meets_the_end_wins_before_it_or_is_refused_after_i
         if won:
             assert grants[0].ends_at is not None
             assert grants[1].starts_at < grants[0].ends_at
+
+
+def test_an_extension_that_waits_past_the_end_of_the_grant_is_refused(database: Database) -> None:
+    somebody, grant = given(database, duration_days=50)
+    answers: list[Any] = []
+    extending = Thread(target=lambda: answers.extend(race(database, (somebody, grant), extend, threads=1)))
+    with database.transaction() as session:
+        soon = "update entitlements.grants set ends_at = clock_timestamp() + interval '300 ms' where id = :id"
+        session.execute(text(soon), {"id": grant.id})
+        extending.start()
+        wait_for_a_waiter(database)
+        session.execute(text("select pg_sleep(0.35)"))
+    extending.join()
+    assert [type(answer) for answer in answers] == [GrantClosed]
+    assert len(history(database, somebody.account_id)) == 1
 
 
 def test_w7_a_revocation_against_extensions_leaves_no_fault_in_the_history(database: Database) -> None:

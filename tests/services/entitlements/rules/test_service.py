@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import event, insert, text
+from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col
 
+from services.entitlements.requests.entities import RequestItem
 from services.entitlements.rules.entities import RuleVersion
 from services.entitlements.rules.errors import RulesChanged, RulesVersionNotFound
 from services.entitlements.rules.schemas import NewRules
 from services.entitlements.rules.service import RuleService
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import ADMIN, DAY, MS, QUANT, T0, SetClock
+from tests.services.entitlements.fakes import ADMIN, DAY, MS, QUANT, T0, SetClock, person
 
 REFER: dict[str, Any] = {"name": "later", "when": {}, "verdict": "refer", "reason": "Later.", "reason_code": "later"}
 
@@ -105,6 +107,37 @@ def test_a_block_that_ended_by_itself_refuses_nothing_any_more(desk: Desk, clock
     assert desk.rules.predict(QUANT.account_id, [("BTC", "1d")])["BTC", "1d"].inputs.standing == "good"
     [item] = desk.ask("1d", trial=True).items
     assert (item.status, item.reason_code) == ("approved", "short-trial")
+
+
+APPROVE = {**REFER, "name": "all", "verdict": "approve"}
+
+
+def test_an_approval_by_one_s_own_rules_is_left_to_ops_and_so_foretold(desk: Desk) -> None:
+    replaced(desk, APPROVE)
+    [seen] = desk.preview("1d", by=ADMIN).items
+    predicted = [cell.predictions for cell in desk.cells(who=ADMIN) if cell.predictions]
+    told = {(p.standard.outcome, p.trial.rule) for p in predicted}
+    [item] = desk.ask("1d", by=ADMIN).items
+    assert {seen.outcome, item.status} == {"pending"}
+    assert told == {("pending", "own-rules")}
+    assert (seen.rule, item.reason_code, item.outcome_by) == ("own-rules", "own-rules", None)
+    [trace] = desk.session.scalars(select(col(RequestItem.trace)))
+    assert trace is not None
+    assert [(v["rule"], v["verdict"]) for v in trace["verdicts"]] == [("all", "approve"), ("own-rules", "refer")]
+    assert desk.told("access.decided") == []
+
+
+def test_the_same_rules_approve_for_others_and_those_of_another_for_their_author_of_before(desk: Desk) -> None:
+    replaced(desk, APPROVE)
+    assert desk.ask("1d").status == "approved"
+    other = NewRules.model_validate({"replaces": 2, "note": "Looked at", "rules": [APPROVE]})
+    desk.rules.replace(other, person("admin", "Ann"))
+    assert desk.ask("1d", by=ADMIN).status == "approved"
+
+
+def test_one_s_own_rules_refuse_oneself(desk: Desk) -> None:
+    replaced(desk, {**REFER, "verdict": "refuse"})
+    assert desk.ask("1d", by=ADMIN).status == "refused"
 
 
 def test_a_rule_that_makes_no_sense_is_shown_to_whoever_repairs_it(desk: Desk) -> None:

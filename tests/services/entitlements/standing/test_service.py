@@ -8,7 +8,7 @@ from services.entitlements.accounts.errors import AccountClosed
 from services.entitlements.grants.errors import SelfDecision
 from services.entitlements.rules.schemas import NewRules
 from services.entitlements.standing.schemas import Block, Ruling
-from shared.coherence.owner import NAMES
+from shared.coherence.owner import NAMES, is_settling
 from shared.coherence.stamp import name_of
 from shared.errors import InvalidInput
 from shared.principal import Principal
@@ -81,6 +81,17 @@ def test_closing_withdraws_and_revokes_and_is_final(desk: Desk, clock: SetClock)
         desk.block()
     with pytest.raises(AccountClosed):
         desk.standings.unblock(desk.account(), WHY, OPS)
+
+
+@pytest.mark.parametrize("act", ["block", "close"])
+def test_a_repeat_waits_like_the_first_which_may_not_have_answered_yet(desk: Desk, act: str) -> None:
+    [grant] = desk.give("1d")
+    for _ in range(2):
+        desk.session.info.clear()
+        getattr(desk.standings, act)(desk.account(), Block(reason="Unpaid"), OPS)
+        assert is_settling(desk.session)
+        if act == "block":  # so that the repeat finds nothing that it would end
+            desk.closings.relinquish(grant.id, QUANT)
 
 
 def test_somebody_who_never_asked_for_anything_can_be_blocked(desk: Desk) -> None:
