@@ -48,7 +48,6 @@ class RenewalService:
             self._grants.raise_change(old)
         self._grants.close(old, "superseded", at=now)
         self._grants.add(new)
-        self._grants.move_end(new)  # a retirement to come ends it before its term does
         self._announce(new, by, now)
         return self._readers.describe([new], by)[0]
 
