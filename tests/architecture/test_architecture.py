@@ -13,6 +13,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 WEB = ("fastapi", "starlette")
 INJECTOR = {"Depends", "Query", "Request"}
+PROOF_SETTING = "_".join(("TICKGATE", "PROOF"))
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "managers", "manager", "misc"}
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 # What may happen when a module is imported: making constants, types, tables, routers and the like, by these calls.
@@ -82,6 +83,18 @@ def test_the_commands_do_not_know_the_web() -> None:
 
 def test_nothing_is_called_after_nothing() -> None:
     assert [name for name in NAMES if FORBIDDEN_NAMES & {*Path(name).parent.parts, Path(name).stem}] == []
+
+
+def test_only_the_proof_module_reads_how_much_is_done() -> None:
+    """A long form that read it by itself could take what the longest asks for as nothing."""
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value == PROOF_SETTING
+    }
+
+    assert readers == {"tests/proof.py"}
 
 
 @per_file

@@ -19,8 +19,14 @@ def announcements_of(starts_at: datetime, ends_at: datetime | None, now: datetim
     due: list[Due] = [(STARTED, "", starts_at)] if starts_at > now else []
     if ends_at is None:
         return due
-    endings = [(ENDING, name, ends_at - before) for name, before in thresholds(ends_at - starts_at)]
-    return [*due, *endings, (ENDED, "", ends_at)]
+    return [*due, *endings(starts_at, ends_at), (ENDED, "", ends_at)]
+
+
+def endings(starts_at: datetime, ends_at: datetime | None) -> list[Due]:
+    """When an end is told of before it comes."""
+    if ends_at is None:
+        return []
+    return [(ENDING, name, ends_at - before) for name, before in thresholds(ends_at - starts_at)]
 
 
 def thresholds(term: timedelta) -> Sequence[tuple[str, timedelta]]:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
 from services.entitlements.announcements.entities import Announcement
-from services.entitlements.announcements.policy import ENDED, Due
+from services.entitlements.announcements.policy import ENDED, ENDING, Due
 
 KEY = ["grant_id", "type", "threshold"]
 
@@ -22,10 +22,10 @@ class AnnouncementRepository:
         self._session = session
 
     def add(self, grant: UUID, due: Sequence[Due]) -> None:
-        """Write what is to be said of a new grant."""
+        """Write what is to be said of a grant, where it is not written yet."""
         rows = [{"grant_id": grant, "type": t, "threshold": name, "due_at": at} for t, name, at in due]
         if rows:
-            self._session.execute(insert(Announcement).values(rows))
+            self._session.execute(insert(Announcement).values(rows).on_conflict_do_nothing())
 
     def move_end(self, grant: UUID, at: datetime | None) -> None:
         """Have the grant's end announced at `at`, or not at all."""
@@ -34,6 +34,16 @@ class AnnouncementRepository:
             return
         due = insert(Announcement).values(grant_id=grant, type=ENDED, threshold="", due_at=at)
         self._session.execute(due.on_conflict_do_update(index_elements=KEY, set_={"due_at": at}))
+
+    def move_endings(self, grant: UUID, due: Sequence[Due], now: datetime) -> None:
+        """Have the grant's end told of beforehand as is `due`: what is past by now is not told late of a new end.
+
+        Of an end that stays as it was, nothing changes: what was told is not told again, what is late still is.
+        """
+        cell = tuple_(col(Announcement.threshold), col(Announcement.due_at))
+        stale = cell.not_in([(name, at) for _, name, at in due])
+        self._session.execute(delete(Announcement).filter_by(grant_id=grant, type=ENDING).where(stale))
+        self.add(grant, [told for told in due if told[2] > now])
 
     def take_due(self, now: datetime, limit: int) -> Sequence[Announcement]:
         """What is due and nobody else is at, oldest first, held until the transaction ends."""

@@ -1,14 +1,15 @@
 """Says what is due, and writes down the ends that came by themselves."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from services.entitlements.announcements.entities import Announcement
-from services.entitlements.announcements.policy import ENDED, STARTED
+from services.entitlements.announcements.policy import ENDED, ENDING, STARTED
 from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import OPEN, closed_at, end_of, status_of
+from services.entitlements.grants.policy import OPEN, closed_at, end_of, foreseen, status_of
 from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.grants.schemas import as_json
 from services.entitlements.grants.service import described
@@ -37,17 +38,13 @@ class AnnouncerService:
         return len(free)
 
     def _settle(self, due: Announcement, grant: Grant, now: datetime) -> None:
-        status = status_of(grant, now)
-        if due.type == ENDED and status in OPEN:  # something keeps it going
-            self._grants.move_end(grant)
+        if due.type == ENDED and status_of(grant, now) in OPEN:  # something keeps it going
+            self._grants.move_end(grant, now)
             return
         if _is_true(due.type, grant, now):
-            told = as_json(described(grant, now))
             if due.type == ENDED:
                 self._grants.write_end(grant, now)
-                told |= {"status": status, "closed_at": instant_text(grant.closed_at)}
-            data = {"dataset": grant.dataset, "grants": [told]} if due.type == STARTED else told
-            announce(self._session, due.type, to=grant.account, data=data)
+            announce(self._session, due.type, to=grant.account, data=_told(due.type, grant, now))
         self._announcements.remove(due)
 
 
@@ -57,3 +54,13 @@ def _is_true(type_: str, grant: Grant, now: datetime) -> bool:
         return status_of(grant, now) in (*OPEN, "ended")
     end = end_of(grant)
     return end is not None and (closed_at(grant, now), status_of(grant, now)) == end
+
+
+def _told(type_: str, grant: Grant, now: datetime) -> dict[str, Any]:
+    """What the message carries; one of an end to come says the one that is foreseen."""
+    told = as_json(described(grant, now))
+    if type_ == STARTED:
+        return {"dataset": grant.dataset, "grants": [told]}
+    if type_ == ENDING:
+        return {**told, "ends_at": instant_text(foreseen(grant))}
+    return {**told, "status": status_of(grant, now), "closed_at": instant_text(grant.closed_at)}

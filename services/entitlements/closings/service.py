@@ -54,10 +54,11 @@ class ClosingService:
         found = self._lock(grant)
         if found.account == by.account:
             raise SelfDecision
-        require_open(found, self._clock.now(self._session))
+        now = self._clock.now(self._session)
+        require_open(found, now)
         if found.revokes_at is not None:
             found.revokes_at = found.closed_by = found.close_note = found.close_reason_code = None
-            self._grants.move_end(found)
+            self._grants.move_end(found, now)
             self._record("grant.kept", found, by)
             told = as_json(self._readers.describe([found], by)[0])
             announce(self._session, "grant.kept", to=found.account, data=told)
@@ -92,7 +93,7 @@ class ClosingService:
         told = longest(grant)
         grant.closed_by, grant.close_note, grant.close_reason_code = by.account, why.reason, why.reason_code
         grant.revokes_at = at
-        self._grants.move_end(grant)
+        self._grants.move_end(grant, now)
         if shortens(told, longest(grant)):
             self._grants.raise_change(grant)
         self._record("grant.revocation-scheduled", grant, by, effective_at=instant_text(at))

@@ -49,10 +49,11 @@ class CoverageService:
     def _standing(self, account: UUID, wanted: Sequence[Cell]) -> Mapping[Cell, Access]:
         grants: dict[Cell, list[Grant]] = {cell: [] for cell in wanted}
         items: dict[Cell, list[RequestItem]] = {cell: [] for cell in wanted}
-        for grant in self._grants.latest_of(account):
-            grants.setdefault((grant.dataset, grant.frequency), []).append(grant)
+        # in this order: what a decision takes out of the undecided meanwhile, it puts among the held
         for item in self._requests.latest_of(account):
             items.setdefault((item.dataset, item.frequency), []).append(item)
+        for grant in self._grants.latest_of(account):
+            grants.setdefault((grant.dataset, grant.frequency), []).append(grant)
         known, now = self._accounts.find(account), self._clock.now(self._session)
         return {cell: blocked_of(known, now) or access_of(grants[cell], items[cell], now) for cell in wanted}
 

@@ -54,8 +54,16 @@ def require_open(grant: Grant, now: datetime, *, unless: Status | None = None) -
 
 def until(grant: Grant, now: datetime) -> datetime | None:
     """Up to when a yes given now may be relied on: in grace, and up to it, each answer says so."""
-    ends_at = grant.grace_until if in_grace(grant, now) else grant.ends_at
-    return min((at for at in (ends_at, grant.revokes_at, grant.retires_at) if at is not None), default=None)
+    return _first(grant.grace_until if in_grace(grant, now) else grant.ends_at, grant.revokes_at, grant.retires_at)
+
+
+def foreseen(grant: Grant) -> datetime | None:
+    """The end that its account is told of beforehand: a grace is no part of it, as it may be over at any time."""
+    return _first(grant.ends_at, grant.revokes_at, grant.retires_at)
+
+
+def _first(*ends: datetime | None) -> datetime | None:
+    return min((at for at in ends if at is not None), default=None)
 
 
 def longest(grant: Grant) -> datetime | None:

@@ -14,11 +14,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from services.entitlements.accounts.entities import Account
 from services.entitlements.accounts.repository import was_good
-from services.entitlements.announcements.policy import announcements_of
+from services.entitlements.announcements.policy import announcements_of, endings
 from services.entitlements.announcements.repository import AnnouncementRepository
 from services.entitlements.database import feed
 from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.policy import end_of, grace_of, longest
+from services.entitlements.grants.policy import end_of, foreseen, grace_of, longest
 from services.entitlements.grants.schemas import GrantsQuery
 from shared.coherence.owner import must_settle, raise_change, stamp_columns, stamp_of
 from shared.coherence.stamp import Stamp, name_of
@@ -40,9 +40,7 @@ class GrantRepository:
         written = insert(Grant).values(grant.model_dump()).on_conflict_do_nothing().returning(col(Grant.id))
         if self._session.execute(written).first() is None:
             return False
-        self._announcements.add(grant.id, announcements_of(grant.starts_at, grant.ends_at, grant.created_at))
-        if (end := longest(grant)) != grant.ends_at:  # a revocation or a retirement to come ends it before its term
-            self._announcements.move_end(grant.id, end)
+        self._announcements.add(grant.id, announcements_of(grant.starts_at, foreseen(grant), grant.created_at))
         return True
 
     def find(self, grant: UUID) -> Grant | None:
@@ -121,7 +119,7 @@ class GrantRepository:
             grant = self.lock_unclosed(account, dataset, frequency)
             if grant is not None and (until := grace_of(grant, lapse_at, now)) is not None:
                 grant.grace_until = until
-                self.move_end(grant)
+                self.move_end(grant, now)
 
     def end_grace(self, account: UUID, dataset: str, frequency: str, now: datetime) -> None:
         """The renewal of a cell was refused or withdrawn: its grace is over, and spent."""
@@ -131,13 +129,14 @@ class GrantRepository:
         ends_at = max(grant.ends_at, now)
         if ends_at < grant.grace_until:
             grant.grace_until = ends_at
-            self.move_end(grant)
+            self.move_end(grant, now)
             self.raise_change(grant)
 
-    def move_end(self, grant: Grant) -> None:
-        """Write what was changed about its end, and have that announced when it comes now."""
+    def move_end(self, grant: Grant, now: datetime) -> None:
+        """Write what was changed about its end, and have that announced before and when it comes now."""
         self._session.flush()
         self._announcements.move_end(grant.id, longest(grant))
+        self._announcements.move_endings(grant.id, endings(grant.starts_at, foreseen(grant)), now)
 
     def raise_change(self, grant: Grant) -> None:
         """The cell's answer could become no, or end earlier; so could that about its dataset as a whole."""

@@ -58,7 +58,7 @@ class RetirementService:
         """Have the grant end as if nothing had been retired, unless it is over."""
         if not self._grants.write_end(grant, now):
             grant.retires_at = None
-            self._grants.move_end(grant)
+            self._grants.move_end(grant, now)
 
     def _end(self, grant: Grant, at: datetime, now: datetime) -> None:
         """Have the grant end at `at`, or at once where that is past, and say so the first time."""
@@ -67,7 +67,7 @@ class RetirementService:
         told, grant.retires_at = longest(grant), at
         if at <= now:
             self._grants.close(grant, "retired", at=max(at, grant.created_at))
-        self._grants.move_end(grant)
+        self._grants.move_end(grant, now)
         if shortens(told, longest(grant)):
             self._grants.raise_change(grant)
         cell = {"dataset": grant.dataset, "frequency": grant.frequency, "retired_at": instant_text(at)}

@@ -87,7 +87,7 @@ class GrantTold(Output):
     frequency: str
     kind: Literal["standard", "trial"]
     starts_at: datetime
-    ends_at: datetime | None = Field(description="Null for a grant without an end.")
+    ends_at: datetime | None = Field(description="The end of its term; null for a grant without an end.")
     reason: str | None
 
 
@@ -97,6 +97,15 @@ class GrantsStarted(Output):
     dataset: str
     reason: str | None = Field(default=None, description="Only where they were given without a request.")
     grants: list[GrantTold]
+
+
+class GrantEnding(GrantTold):
+    """A grant that will be over soon."""
+
+    ends_at: datetime = Field(
+        description="The first instant without access, as things stand: the end of the term, or the revocation or "
+        "retirement that is planned before it. A grace that a renewal has may put off the end of the term."
+    )
 
 
 class GrantEnded(GrantTold):
@@ -190,7 +199,13 @@ TOLD: dict[str, Telling] = {
         GrantsStarted,
         {"dataset": "BTC", "reason": "Order 17.", "grants": [GRANT]},
     ),
-    "grant.ending": Telling("Access ends soon.", GrantTold, GRANT),
+    "grant.ending": Telling(
+        "Access ends soon, at `ends_at`: told 14, 3 and 1 days before; of less than 30 days in all, 3 and 1 days "
+        "before, of less than 3 days 6 hours, of less than one not at all. Where the end is moved, what is still to "
+        "come of these is told of the new one.",
+        GrantEnding,
+        GRANT,
+    ),
     "grant.ended": Telling(
         "Access has ended: `status` says how, `closed_at` when.",
         GrantEnded,

@@ -3,7 +3,6 @@
 The full form, 2,000 examples of 50 steps, runs with TICKGATE_PROOF=1.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import timedelta
@@ -29,11 +28,11 @@ from services.entitlements.standing.schemas import Ruling
 from shared.database import Database
 from shared.errors import Problem
 from tests.conftest import Stores
+from tests.proof import PROOF
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, QUANT, SetClock
 from tests.services.entitlements.model import LAPSES_AFTER, OPEN, Held, Model
 
-PROOF = os.environ.get("TICKGATE_PROOF") == "1"
 FORM = settings(
     max_examples=2000 if PROOF else 30,
     stateful_step_count=50 if PROOF else 20,

@@ -1,9 +1,13 @@
 """What is due is said once: in time, late after an outage, and not at all where it is not true any more."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from services.entitlements.grants.schemas import GrantOut
+from services.entitlements.retirements.schemas import Retiring
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, T0, SetClock
 
@@ -98,3 +102,97 @@ def test_a_scheduled_revocation_is_told_when_it_is_made_and_when_it_happens(desk
     [told] = desk.told("grant.ended")
     assert (told["data"]["status"], told["data"]["closed_at"]) == ("revoked", "2026-05-05T12:00:00Z")
     assert len(desk.told("grant.revoked")) == 1
+
+
+Move = Callable[[Desk, GrantOut], object]
+THIRTY: dict[str, Any] = {"duration_days": 30}
+
+
+def revoke_on(day: int) -> Move:
+    """Plan its revocation for a day."""
+    return lambda desk, grant: desk.revoke(grant.id, at=T0 + day * DAY)
+
+
+def retire_on(day: int | None) -> Move:
+    """Have its frequency retired on a day, or not any more."""
+    retired = {} if day is None else {"1d": T0 + day * DAY}
+    return lambda desk, _grant: desk.retirements.follow(Retiring(symbol="BTC", retired=retired))
+
+
+def keep(desk: Desk, grant: GrantOut) -> None:
+    """Call its revocation off."""
+    desk.closings.keep(grant.id, OPS)
+
+
+def day_of(at: datetime | str) -> int:
+    """How many days after the beginning that is."""
+    return (datetime.fromisoformat(str(at)) - T0).days
+
+
+@pytest.mark.parametrize(
+    ("terms", "moves", "told"),
+    [
+        (THIRTY, {}, [(16, 30), (27, 30), (29, 30)]),
+        (THIRTY, {10: revoke_on(20)}, [(17, 20), (19, 20)]),
+        (THIRTY, {10: revoke_on(20), 11: revoke_on(25)}, [(22, 25), (24, 25)]),
+        (THIRTY, {10: revoke_on(20), 18: keep}, [(17, 20), (27, 30), (29, 30)]),
+        (THIRTY, {10: revoke_on(20), 12: keep}, [(16, 30), (27, 30), (29, 30)]),
+        (THIRTY, {17: revoke_on(20), 18: keep}, [(16, 30), (27, 30), (29, 30)]),
+        (THIRTY, {10: revoke_on(40)}, [(16, 30), (27, 30), (29, 30)]),
+        (THIRTY, {10: retire_on(20), 12: revoke_on(25)}, [(17, 20), (19, 20)]),
+        (THIRTY, {10: retire_on(20), 12: retire_on(None)}, [(16, 30), (27, 30), (29, 30)]),
+        (THIRTY, {10: retire_on(20), 18: retire_on(None)}, [(17, 20), (27, 30), (29, 30)]),
+        (THIRTY, {10: retire_on(10)}, []),
+        ({"no_end": True}, {10: revoke_on(40)}, [(26, 40), (37, 40), (39, 40)]),
+        ({"no_end": True}, {10: revoke_on(40), 30: keep}, [(26, 40)]),
+        ({"duration_days": 300}, {100: revoke_on(102)}, [(101, 102)]),
+        ({"starts_at": T0 + 9 * DAY, **THIRTY}, {1: revoke_on(5)}, []),
+    ],
+)
+def test_an_end_is_told_of_beforehand_as_it_stands_and_once(
+    desk: Desk, clock: SetClock, terms: dict[str, Any], moves: dict[int, Move], told: list[tuple[int, int]]
+) -> None:
+    """Day by day, each twice; what is told on which day, of an end on which day."""
+    [grant] = desk.give("1d", **terms)
+    found: list[tuple[int, int]] = []
+    for day in range(120):
+        clock.at = T0 + day * DAY
+        if day in moves:
+            moves[day](desk, grant)
+        before = len(desk.told("grant.ending"))
+        desk.announce()
+        desk.announce()
+        found += [(day, day_of(message["data"]["ends_at"])) for message in desk.told("grant.ending")[before:]]
+    assert found == told
+
+
+def test_what_is_late_is_still_told_where_something_else_than_the_end_was_moved(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", **THIRTY)
+    clock.at += 17 * DAY
+    revoke_on(40)(desk, grant)
+    desk.announce()
+    assert [day_of(told["data"]["ends_at"]) for told in desk.told("grant.ending")] == [30]
+
+
+def test_a_grace_to_come_moves_the_end_but_not_what_is_told_of_it_beforehand(desk: Desk, clock: SetClock) -> None:
+    desk.give("1d", duration_days=10, grace_days=5)
+    clock.at += 8 * DAY
+    desk.announce()
+    desk.ask("1d")
+    clock.at += DAY
+    desk.announce()
+    assert [day_of(told["data"]["ends_at"]) for told in desk.told("grant.ending")] == [10, 10]
+    clock.at += 2 * DAY
+    desk.announce()
+    assert said(desk) == {"grant.started": 1, "grant.ending": 2}
+
+
+def test_what_is_extended_before_its_retirement_is_told_of_that(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", **THIRTY)
+    retire_on(20)(desk, grant)
+    desk.extend(grant.id, duration_days=300)
+    for _ in range(20):
+        clock.at += DAY
+        desk.announce()
+    assert [day_of(told["data"]["ends_at"]) for told in desk.told("grant.ending")] == [20, 20]
+    assert [told["data"]["status"] for told in desk.told("grant.ended")] == ["retired"]

@@ -3,7 +3,6 @@
 The full form, 200 requests, runs with TICKGATE_PROOF=1.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from threading import Barrier, Thread
@@ -23,12 +22,13 @@ from services.entitlements.requests.schemas import OpsRequestOut
 from shared.clock import Clock
 from shared.database import Database
 from tests.conftest import Stores
+from tests.proof import PROOF
 from tests.services.entitlements.desk import Decisions, Desk
 from tests.services.entitlements.fakes import person
 from tests.services.entitlements.race import Unguarded, at_once, wait_for_a_waiter
 
 DECIDERS = [person("ops", f"Decider {number}") for number in range(16)]
-REQUESTS = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 40
+REQUESTS = 200 if PROOF else 40
 
 
 @pytest.fixture

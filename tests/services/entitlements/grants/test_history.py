@@ -1,6 +1,5 @@
 """Who could read what at a past instant, as the grants tell it later, is what was answered then."""
 
-import os
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,11 +18,12 @@ from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.standing.schemas import Ruling
 from shared.errors import InvalidInput, Problem
 from shared.principal import Principal
+from tests.proof import PROOF
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, SetClock, person
 
 CELLS = ("1h", "1d", "1mo")
-HISTORIES = 200 if os.environ.get("TICKGATE_PROOF") == "1" else 5
+HISTORIES = 200 if PROOF else 5
 STEPS = 40
 Allowed = dict[str, UUID | None]
 

@@ -1,6 +1,5 @@
 """For many generated situations: what a preview says is what asking then does, refusals included."""
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -11,10 +10,11 @@ from services.entitlements.requests.entities import AccessRequest, RequestItem
 from services.entitlements.rules.entities import RuleVersion
 from shared.errors import Problem
 from shared.ids import new_id
+from tests.proof import PROOF
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, QUANT, T0, SetClock
 
-EXAMPLES = 1000 if os.environ.get("TICKGATE_PROOF") else 25
+EXAMPLES = 1000 if PROOF else 25
 FREQUENCIES = ("1h", "1d", "1mo")
 SITUATIONS = st.sampled_from(
     [

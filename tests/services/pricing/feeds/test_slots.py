@@ -17,11 +17,11 @@ from services.pricing.feeds.policy import BACKFILL, SYNC
 from services.pricing.settings import PricingSettings
 from shared.jobs import LEASE, Job, JobRuns, request_run
 from tests.conftest import ROOT
+from tests.proof import PROOF
 from tests.services.pricing.conftest import DAY, HOUR
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
 from tests.standins.coincap import StandinCoinCap, point
 
-PROOF = os.environ.get("TICKGATE_PROOF") == "1"
 SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
 DUE_AGAIN = "update pricing.job_runs set due_at = clock_timestamp() returning 1"
 
