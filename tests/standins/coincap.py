@@ -44,8 +44,9 @@ def point(at: datetime, price: Any, *, supply: Any = None, **extra: Any) -> Row:
 class StandinCoinCap:
     """CoinCap, as a context manager: give it data, tell it what fails next, read what was asked.
 
-    `calls` counts by path (`/assets/bitcoin/history`), `queries` keeps (path, parameters) in order. `unknown` is what
-    an unknown slug gets: `404` or `empty`. No row after `now` is served: d1 ends yesterday, h1 with the bucket forming.
+    `calls` counts by path (`/assets/bitcoin/history`), `queries` keeps (path, parameters) in order, `headers` what came
+    with them. `unknown` is what an unknown slug gets: `404` or `empty`. No row after `now` is served: d1 ends
+    yesterday, h1 with the bucket forming.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class StandinCoinCap:
         self.unknown = unknown
         self.calls: Counter[str] = Counter()
         self.queries: list[tuple[str, dict[str, str]]] = []
+        self.headers: list[dict[str, str]] = []
         self._histories: dict[tuple[str, str], list[Row]] = {}
         self._caps: dict[str, Row] = {}
         self._cap_histories: dict[str, list[Row]] = {}
@@ -178,6 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         address = urlsplit(self.path)
         path, asked = address.path.removeprefix("/v3"), dict(parse_qsl(address.query))
+        self.standin.headers.append(dict(self.headers))
         fault = self.standin.note(path, asked)
         if self.headers.get("Authorization") != f"Bearer {self.standin.key}":
             self.answer(401, '{"error":"Unauthorized"}')

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,6 +54,28 @@ def slow(wire: Wire, body: str, *, pause: float = 0.02) -> None:
             return
 
 
+def dribbled_head(wire: Wire, body: str, *, pause: float = 0.02) -> None:
+    """A head that never ends: always one more byte, before any time-out for reading one."""
+    wire.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while not wire.pause(pause):
+        wire.write(b"a")
+
+
+def silent(wire: Wire, body: str, *, seconds: float = 60.0) -> None:
+    """The call is taken, and never answered."""
+    wire.close_connection = True
+    wire.pause(seconds)
+
+
+def bomb(wire: Wire, body: str, *, size: int = 50_000_000) -> None:
+    """As many bytes as asked for once they are unpacked, a thousandth of them on the wire."""
+    packer = zlib.compressobj(wbits=31)
+    piece = b" " * 1_000_000
+    packed = b"".join(packer.compress(piece) for _ in range(size // len(piece))) + packer.flush()
+    wire.begin(200, headers={"Content-Encoding": "gzip", "Content-Length": str(len(packed))})
+    wire.write(packed)
+
+
 def reset(wire: Wire, body: str) -> None:
     """Half a body, then a TCP reset: lingering for no time makes close() send RST."""
     wire.begin(200, headers={"Content-Length": str(len(body.encode()))})
@@ -90,6 +113,9 @@ ANSWERS: dict[str, Callable[..., None]] = {
     "html": _fixed(200, HTML, kind="text/html"),
     "redirect": lambda wire, _: wire.answer(302, "", headers={"Location": "https://example.com/"}),
     "slow": slow,
+    "dribbled-head": dribbled_head,
+    "silent": silent,
+    "bomb": bomb,
     "reset": reset,
     "oversize": oversize,
     "truncated": lambda wire, body: wire.answer(200, body[: len(body) // 2]),

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from services.pricing.feeds import wire
 from services.pricing.feeds.budget import ASSET_BYTES, POINT_BYTES, cost
-from services.pricing.feeds.connection import Connection, Gate, Open
+from services.pricing.feeds.connection import TOTAL_SECONDS, Connection, Gate, Open
 from services.pricing.feeds.entities import Caps, History
 from services.pricing.feeds.errors import UnknownAsset
 from services.pricing.feeds.source import period, require_window
@@ -36,10 +36,10 @@ INTERVALS = {
 
 
 class CoinCap:
-    """The `Source` that is CoinCap v3; safe to share between threads, closed by `close` or as a context manager.
+    """The `Source` that is CoinCap v3; for one thread, closed by `close` or as a context manager.
 
-    `gate` is asked before every call and told after it; a `Ledger` is one, and then all is for one thread. `now`,
-    `sleep` and `timer` (monotonic seconds) are arguments so that tests need not wait.
+    `gate` is asked before every call and told after it. `now`, `sleep`, `timer` (monotonic seconds) and `total`, the
+    seconds that a try may take, are arguments so that tests need not wait.
     """
 
     name = "coincap"
@@ -53,9 +53,10 @@ class CoinCap:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
         timer: Callable[[], float] = time.monotonic,
+        total: float = TOTAL_SECONDS,
     ) -> None:
         self._now = now
-        self._connection = Connection(url, key, gate=gate or Open(), now=now, sleep=sleep, timer=timer)
+        self._connection = Connection(url, key, gate=gate or Open(), now=now, sleep=sleep, timer=timer, total=total)
 
     def __enter__(self) -> Self:
         return self

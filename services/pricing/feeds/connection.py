@@ -1,5 +1,6 @@
 """Calls to CoinCap: one key, bounded time, size and tries, and every failure named."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -58,7 +59,8 @@ class Connection:
     """GET with a key, tried at most five times and only while the source is unavailable, for ten minutes in all.
 
     `now`, `sleep`, `timer` (monotonic seconds) and `chance` (a number in [0, 1)) are arguments so that tests need not
-    wait. No error carries the key or the text of an answer. The total time is checked at every piece of the body.
+    wait. No error carries the key or the text of an answer. A try takes `total` seconds at most, from connecting to the
+    last byte, whatever trickles in: it runs in an event loop, where that can be promised. For one thread.
     """
 
     def __init__(
@@ -71,23 +73,31 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
         timer: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.SystemRandom().random,
+        total: float = TOTAL_SECONDS,
     ) -> None:
         self._gate = gate
         self._now = now
         self._sleep = sleep
         self._timer = timer
         self._chance = chance
+        self._total = total
         self._over = timer() + RUN_SECONDS
-        self._client = httpx.Client(
+        self._loop = asyncio.Runner()
+        self._client = httpx.AsyncClient(
             base_url=url,
-            headers={"Authorization": f"Bearer {_printable(key)}", "Accept": "application/json"},
+            headers={
+                "Authorization": f"Bearer {_printable(key)}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # what is small on the wire could be endless in memory
+            },
             timeout=TIMEOUTS,
             follow_redirects=False,
         )
 
     def close(self) -> None:
         """Give the sockets back."""
-        self._client.close()
+        with self._loop:
+            self._loop.run(self._client.aclose())
 
     def get(
         self, path: str, asked: dict[str, str], *, expected: int = 1, read: Callable[[bytes], Any] = wire.document
@@ -127,10 +137,10 @@ class Connection:
         return answer
 
     def _answer(self, path: str, asked: dict[str, str], body: bytearray, read: Callable[[bytes], Any]) -> Any:
-        deadline = self._timer() + TOTAL_SECONDS
         try:
-            with self._client.stream("GET", path, params=asked) as response:
-                self._read(response, body, deadline)
+            response = self._loop.run(self._exchange(path, asked, body))
+        except TimeoutError:
+            raise SourceUnavailable(f"not complete within {self._total:g} s") from None
         except httpx.HTTPError as error:
             # Not chained: the text of a transport error is not ours to vouch for.
             raise SourceUnavailable(type(error).__name__) from None
@@ -143,14 +153,16 @@ class Connection:
             raise SourceRetired
         return answer
 
-    def _read(self, response: httpx.Response, body: bytearray, deadline: float) -> None:
-        """All of the body, in time and in size, or an error."""
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > BODY_BYTES:
-                raise UnexpectedAnswer(f"more than {BODY_BYTES} bytes")
-            if self._timer() > deadline:
-                raise SourceUnavailable(f"not complete within {TOTAL_SECONDS:.0f} s")
+    async def _exchange(self, path: str, asked: dict[str, str], body: bytearray) -> httpx.Response:
+        """The answer's head, and all of its body, in time and in size, or an error."""
+        async with asyncio.timeout(self._total), self._client.stream("GET", path, params=asked) as response:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise UnexpectedAnswer("compressed, although it was asked not to be")
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > BODY_BYTES:
+                    raise UnexpectedAnswer(f"more than {BODY_BYTES} bytes")
+            return response
 
     def _failure(self, response: httpx.Response, body: bytes) -> SourceError:
         """The error that an answer other than 200 stands for."""

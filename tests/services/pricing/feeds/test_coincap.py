@@ -3,17 +3,24 @@
 import csv
 import logging
 import re
+import socket
 import traceback
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
+from time import monotonic
 
+import httpx
 import pytest
 
+from services.pricing.feeds import connection
 from services.pricing.feeds.coincap import CoinCap
+from services.pricing.feeds.connection import TIMEOUTS
 from services.pricing.feeds.entities import Caps, MarketCap, Sample
 from services.pricing.feeds.errors import (
     CreditsExhausted,
@@ -293,12 +300,68 @@ def test_retry_after_is_honoured_up_to_a_minute(
     assert waits <= slept <= max(waits, 0.5)
 
 
-def test_slow_bytes_end_at_the_total_timeout(coincap: CoinCap, upstream: StandinCoinCap, time: Time) -> None:
-    time.tick = 20.0
-    upstream.fail_next("slow", times=5)
-    with pytest.raises(SourceUnavailable, match="not complete within 30 s"):
+@pytest.mark.parametrize("kind", ["slow", "dribbled-head", "silent"])
+def test_a_try_ends_with_its_time_whatever_trickles_in(upstream: StandinCoinCap, time: Time, kind: str) -> None:
+    upstream.fail_next(kind, times=5)
+    began = monotonic()
+    with (
+        CoinCap(upstream.url, KEY, now=lambda: time.now, sleep=time.sleep, total=0.2) as coincap,
+        pytest.raises(SourceUnavailable, match=r"not complete within 0\.2 s"),
+    ):
         hours(coincap)
     assert upstream.calls[PATH] == 5
+    assert 1.0 <= monotonic() - began < 5.0
+
+
+def test_a_server_that_says_nothing_is_left_long_before_that(
+    upstream: StandinCoinCap, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (TIMEOUTS.connect, TIMEOUTS.read, TIMEOUTS.write, TIMEOUTS.pool) == (5.0, 10.0, 10.0, 10.0)
+    monkeypatch.setattr(connection, "TIMEOUTS", httpx.Timeout(0.1))
+    upstream.fail_next("silent", times=5)
+    with (
+        CoinCap(upstream.url, KEY, now=lambda: time.now, sleep=time.sleep) as coincap,
+        pytest.raises(SourceUnavailable, match="ReadTimeout"),
+    ):
+        hours(coincap)
+    assert upstream.calls[PATH] == 5
+
+
+def test_an_address_that_takes_no_connection_is_left_too(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "TIMEOUTS", httpx.Timeout(10.0, connect=0.1))
+    with (
+        _full() as url,
+        CoinCap(url, KEY, sleep=time.sleep) as coincap,
+        pytest.raises(SourceUnavailable, match="ConnectTimeout"),
+    ):
+        hours(coincap)
+    assert len(time.slept) == 4
+
+
+@contextmanager
+def _full() -> Iterator[str]:
+    """A server whose backlog is full: the next connection is neither taken nor refused."""
+    with socket.socket() as server, ExitStack() as waiting:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/v3"
+
+
+def test_a_compressed_answer_is_not_asked_for_and_never_unpacked(upstream: StandinCoinCap, coincap: CoinCap) -> None:
+    upstream.fail_next("bomb")
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnexpectedAnswer, match="compressed, although it was asked not to be"):
+            hours(coincap)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert upstream.headers[-1]["Accept-Encoding"] == "identity"
+    assert upstream.calls[PATH] == 1
 
 
 def test_nobody_there_is_unavailable(time: Time) -> None:

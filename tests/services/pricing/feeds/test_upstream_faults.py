@@ -89,17 +89,16 @@ def test_u1_refused_dns_and_tls_are_a_partial_run(
     assert world.stored() == []
 
 
-def test_u1_bytes_that_never_end_are_a_partial_run(
-    world: World, feeds_of: Callable[[Source], Feeds], upstream: StandinCoinCap
+@pytest.mark.parametrize("kind", ["slow", "dribbled-head", "silent"])
+def test_u1_bytes_that_never_end_or_never_come_are_a_partial_run(
+    world: World, feeds_of: Callable[[Source], Feeds], upstream: StandinCoinCap, kind: str
 ) -> None:
-    upstream.fail_next("slow", times=5)
-    elapsed = iter(range(0, 10_000, 20))
-    with CoinCap(
-        upstream.url, upstream.key, now=lambda: NOW, sleep=lambda _: None, timer=lambda: float(next(elapsed))
-    ) as coincap:
+    upstream.fail_next(kind, times=5)
+    with CoinCap(upstream.url, upstream.key, now=lambda: NOW, sleep=lambda _: None, total=0.1) as coincap:
         outcome = feeds_of(coincap).sync_prices([BTC])
     assert outcome.partial
-    assert "not complete within 30 s" in str(outcome.note)
+    assert "not complete within 0.1 s" in str(outcome.note)
+    assert world.stored() == []
 
 
 def test_u1_a_run_ends_after_ten_minutes_and_the_next_goes_on(
