@@ -97,7 +97,7 @@ DENIED: dict[str, Any] = {
 }
 REMEDY: dict[str, Any] = {
     "title": "Remedy",
-    "description": "The call that helps, to be sent as it stands; null where only waiting helps.",
+    "description": "The call that helps, to be sent as it stands; null where only waiting, or Ops, helps.",
     "type": "object",
     "required": ["method", "href", "body"],
     "properties": {

@@ -10,6 +10,7 @@ from services.entitlements.accounts.entities import Account
 from services.entitlements.accounts.policy import standing_of
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import OPEN, closed_at, in_grace, status_of, until
+from services.entitlements.intake.policy import Outcome
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
 from services.entitlements.requests.policy import cooldowns, item_status
 
@@ -71,6 +72,13 @@ def _access_of(grants: Sequence[Grant], items: Sequence[RequestItem], now: datet
     if undecided:
         return undecided[0]
     return max(facts, key=lambda fact: fact[0])[1] if facts else Access("never-requested")
+
+
+def changes(state: State, outcome: Outcome, *, full: bool) -> bool:
+    """Whether asking for a cell in this state, answered so, changes it; if `full`, no more may wait for Ops."""
+    if outcome == "pending":
+        return not full
+    return outcome == "approved" or state != "refused"
 
 
 def blocked_of(account: Account | None, now: datetime) -> Access | None:

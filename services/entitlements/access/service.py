@@ -1,19 +1,22 @@
 """Answers who may read what, and says to those who may not what they can do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from services.entitlements.access.policy import Access, access_of, blocked_of, running
+from services.entitlements.access.policy import Access, State, access_of, blocked_of, changes, running
 from services.entitlements.access.schemas import AccessOut, AccessQuery, Refusal, StampOut
 from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.policy import status_of, until
 from services.entitlements.grants.repository import GrantRepository
+from services.entitlements.intake.policy import STATUS
 from services.entitlements.requests.entities import UNDECIDED, RequestItem
+from services.entitlements.requests.policy import MAX_OPEN
 from services.entitlements.requests.repository import SHORTEST_FIRST, RequestRepository
+from services.entitlements.rules.service import RuleService
 from shared.clock import Clock
 from shared.wire import instant_text
 
@@ -44,6 +47,7 @@ class AccessService:
         self._accounts = AccountRepository(session)
         self._grants = GrantRepository(session)
         self._requests = RequestRepository(session)
+        self._rules = RuleService(session, clock)
 
     def may(self, query: AccessQuery) -> AccessOut:
         """Whether the account may read the cell at this instant of the database's clock."""
@@ -63,22 +67,35 @@ class AccessService:
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
         grants = self._grants.latest(*cells)
         access = access_of(grants, items, now)
-        return _answer(access, query, active, now, to_ask=_askable(access, query, grants, items, now))
+        to_ask = self._helpful(query, _askable(access, query, grants, items, now), now)
+        return _answer(access, query, active, now, to_ask=to_ask)
+
+    def _helpful(self, query: AccessQuery, askable: Mapping[str, State], now: datetime) -> str | None:
+        """The first of these frequencies for which asking changes the state, as the rules would answer now."""
+        if not askable:
+            return None
+        account = self._accounts.find(query.account)
+        cells = [(query.dataset, frequency) for frequency in askable]
+        traces = self._rules.predict(query.account, cells, role=account.role if account else "quant")
+        full = self._requests.count_undecided(query.account, now) >= MAX_OPEN
+        outcomes = {frequency: STATUS[traces[query.dataset, frequency].outcome] for frequency in askable}
+        return next((f for f, state in askable.items() if changes(state, outcomes[f], full=full)), None)
 
 
 def _askable(
     access: Access, query: AccessQuery, grants: Sequence[Grant], items: Sequence[RequestItem], now: datetime
-) -> str | None:
-    """What can be asked for now: the cell that the access is about, else another of those that are offered."""
+) -> dict[str, State]:
+    """What can be asked for now, and its state: the cell that the access is about, then others that are offered."""
     if access.state in ON_ITS_WAY:
-        return None
+        return {}
     offered = [query.frequency] if query.frequency else query.offered
+    found: dict[str, State] = {}
     for frequency in sorted(offered, key=lambda offer: offer != access.frequency):
         given = [grant for grant in grants if grant.frequency == frequency]
         cell = access_of(given, [item for item in items if item.frequency == frequency], now)
         if cell.state not in ON_ITS_WAY and (cell.reapply_after is None or cell.reapply_after <= now):
-            return frequency
-    return None
+            found[frequency] = cell.state
+    return found
 
 
 def _answer(
@@ -116,7 +133,7 @@ def _detail(access: Access, now: datetime) -> str:
 
 
 def _remedy(access: Access, query: AccessQuery, to_ask: str | None) -> dict[str, Any] | None:
-    """The call that changes the state, ready to be sent; None where only waiting helps."""
+    """The call that changes the state, ready to be sent; None where only waiting, or somebody else, helps."""
     if access.state == "needs-info":
         return {"method": "POST", "href": f"/v1/access-requests/{access.request}/answer", "body": {"text": ""}}
     if to_ask is None:

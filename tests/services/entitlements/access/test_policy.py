@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.entitlements.access.policy import access_of
+from services.entitlements.access.policy import State, access_of, changes
 from services.entitlements.grants.entities import Grant
+from services.entitlements.intake.policy import Outcome
 from services.entitlements.requests.entities import RequestItem
 from tests.services.entitlements.fakes import DAY, MS, T0
 
@@ -99,3 +100,22 @@ def test_a_refusal_says_from_when_one_may_ask_again_unless_a_rule_refused() -> N
     by_ops, by_rule = (access_of([], [an_item("refused", 9, by=by)], T0 + 10 * DAY) for by in ("ops", "rule"))
     assert by_ops.reapply_after == T0 + 10 * DAY
     assert by_rule.reapply_after is None
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "full", "changed"),
+    [
+        ("never-requested", "pending", False, True),
+        ("never-requested", "pending", True, False),
+        ("never-requested", "approved", True, True),
+        ("never-requested", "refused", True, True),
+        ("revoked", "refused", False, True),
+        ("refused", "refused", False, False),
+        ("refused", "pending", False, True),
+        ("refused", "approved", True, True),
+    ],
+)
+def test_asking_changes_a_state_unless_it_is_refused_again_or_cannot_wait(
+    state: State, outcome: Outcome, full: bool, changed: bool
+) -> None:
+    assert changes(state, outcome, full=full) is changed

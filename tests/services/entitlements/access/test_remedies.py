@@ -1,15 +1,19 @@
-"""Every refusal's remedy, sent as it stands, changes the state; there is none where only waiting helps."""
+"""Every refusal's remedy, sent as it stands, changes the state; there is none where only waiting, or Ops, helps."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import insert
 
 from services.entitlements.access.schemas import AccessQuery
-from services.entitlements.requests.errors import Cooldown
+from services.entitlements.requests.errors import Cooldown, TooManyOpen
 from services.entitlements.retirements.schemas import Retiring
+from services.entitlements.rules.entities import RuleVersion
 from services.entitlements.standing.schemas import Ruling
+from shared.principal import Principal
 from shared.wire import instant_text
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, QUANT, T0, SetClock
@@ -153,27 +157,29 @@ NOT_HELPED = [
 ]
 
 
-def told(desk: Desk, frequency: str | None, offered: Sequence[str] = ("1h", "1d", "1mo")) -> tuple[str, Any]:
+def told(
+    desk: Desk, frequency: str | None, offered: Sequence[str] = ("1h", "1d", "1mo"), who: Principal = QUANT
+) -> tuple[str, Any]:
     """The code and the remedy."""
     query = AccessQuery.model_validate(
-        {"account": QUANT.account_id, "dataset": "BTC", "frequency": frequency, "offered": offered}
+        {"account": who.account_id, "dataset": "BTC", "frequency": frequency, "offered": offered}
     )
     refusal = desk.access.may(query).refusal
     assert refusal is not None
     return refusal.code, refusal.members["remedy"]
 
 
-def send(desk: Desk, remedy: dict[str, Any]) -> None:
+def send(desk: Desk, remedy: dict[str, Any], by: Principal = QUANT) -> None:
     """Do what the remedy says; only an answer's text is filled in."""
     assert remedy["method"] == "POST"
     _, _, path, *rest = remedy["href"].split("/")
     assert path == "access-requests"
     if not rest:
-        desk.ask(*remedy["body"].pop("frequencies"), **remedy["body"])
+        desk.ask(*remedy["body"].pop("frequencies"), by=by, **remedy["body"])
         return
     [request, act] = rest
     assert (act, remedy["body"]) == ("answer", {"text": ""})
-    desk.answer(request, "For carry.")
+    desk.answer(request, "For carry.", by)
 
 
 @pytest.mark.parametrize("frequency", ["1d", None])
@@ -212,6 +218,75 @@ def test_a_question_about_a_dataset_is_helped_by_what_is_offered_and_can_be_aske
     assert told(desk, None, ["1d"]) == ("refused", None)
     clock.at += DAY
     assert told(desk, None, ["1d", "1mo"]) == ("refused", asking("1d"))
+
+
+def with_rule(desk: Desk, verdict: str, *, version: int = 2, **when: Any) -> None:
+    """One rule instead of all."""
+    rule = {"name": "only", "when": when, "verdict": verdict, "reason": "Because.", "reason_code": "only"}
+    row = insert(RuleVersion).values(version=version, note="A test", rules=[rule], created_at=T0)
+    desk.session.execute(row)
+
+
+BEFORE = [("never-requested", _nothing), ("revoked", _revoked), ("ended", _ended), ("lapsed", _lapsed)]
+
+
+@pytest.mark.parametrize(("code", "step"), BEFORE)
+def test_what_the_rules_refuse_is_asked_for_once_and_then_there_is_no_remedy_until_they_change(
+    desk: Desk, clock: SetClock, code: str, step: Step
+) -> None:
+    step(desk, clock)
+    with_rule(desk, "refuse", frequencies=["1d"])
+    clock.at += MINUTE
+    found, remedy = told(desk, "1d")
+    assert found == code
+    send(desk, remedy)
+    clock.at += MINUTE
+    assert told(desk, "1d") == told(desk, None, ["1d"]) == ("refused", None)
+    found, remedy = told(desk, None, ["1d", "1mo"])
+    assert (found, remedy["body"]["frequencies"]) == ("refused", ["1mo"])
+    with_rule(desk, "approve", version=3)
+    send(desk, told(desk, "1d")[1])
+    assert desk.may().allowed
+
+
+def test_what_the_rules_refuse_after_ops_did_has_no_remedy_either(desk: Desk, clock: SetClock) -> None:
+    _refused_long_ago(desk, clock)
+    with_rule(desk, "refuse")
+    assert told(desk, "1d") == ("refused", None)
+
+
+def test_a_rule_about_roles_is_asked_about_the_reader_s(desk: Desk) -> None:
+    with_rule(desk, "refuse", roles=["ops"])
+    for who, then in ((OPS, "refused"), (QUANT, "pending")):
+        send(desk, told(desk, "1d", who=who)[1], by=who)
+        assert told(desk, "1d", who=who) == (then, None)
+
+
+def as_much_as_may_wait(desk: Desk) -> UUID:
+    """Have 50 items wait for Ops; the request of the last."""
+    for number in range(16):
+        desk.ask("1h", "1d", "1mo", dataset=f"D{number}")
+    desk.ask("1h", dataset="D16")
+    return desk.ask("1d", dataset="D16").id
+
+
+@pytest.mark.parametrize("frequency", ["1d", None])
+def test_while_as_much_waits_as_may_there_is_no_remedy(desk: Desk, frequency: str | None) -> None:
+    last = as_much_as_may_wait(desk)
+    assert told(desk, frequency) == ("never-requested", None)
+    with pytest.raises(TooManyOpen), desk.session.begin_nested():
+        desk.ask("1d")
+    desk.withdraw(last)
+    send(desk, told(desk, frequency)[1])
+    assert told(desk, frequency) == ("pending", None)
+
+
+@pytest.mark.parametrize(("verdict", "then"), [("approve", "active"), ("refuse", "refused")])
+def test_what_the_rules_decide_at_once_may_be_asked_for_however_much_waits(desk: Desk, verdict: str, then: str) -> None:
+    as_much_as_may_wait(desk)
+    with_rule(desk, verdict)
+    send(desk, told(desk, "1d")[1])
+    assert desk.may().state == then
 
 
 REFUSED = [
