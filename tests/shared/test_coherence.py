@@ -1,5 +1,6 @@
 """The promise, rule by rule: each scenario holds with the rule, and its control without it shows what would happen."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -243,6 +244,15 @@ def test_a_clock_that_stops_in_a_pause_would_not_do() -> None:
     stopping = World(memory())
     stopping.memory = Memory(clock=lambda: stopping.seconds - stopping.stopped)
     assert a_process_is_paused(stopping)
+
+
+def test_the_clock_of_owners_and_replicas_is_the_one_that_goes_on_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that runs the tests was never suspended, so its other clocks may say the same."""
+    told = {time.CLOCK_BOOTTIME: 7.0}
+    monkeypatch.setattr(time, "clock_gettime", told.__getitem__)
+    monkeypatch.setattr(time, "monotonic", lambda: 5.0)
+    memory: Memory[str] = Memory()
+    assert memory.begin().sent == 7.0
 
 
 @pytest.mark.parametrize(("waiting", "stale"), [(WINDOW + MARGIN, False), (0, True), (WINDOW - 0.01, True)])
