@@ -56,7 +56,7 @@ def test_i4_a_role_runs_no_ddl_and_does_not_touch_the_history(schema: str, state
 def test_a_role_may_read_the_history_and_its_statements_are_cut_off_in_time(schema: str, migrated: Empty) -> None:
     with migrated.trying(migrated.settings.app_url(schema)) as connection:
         assert connection.execute(text(f"select count(*) from {schema}.migrations")).scalar_one() == 1  # noqa: S608
-        assert connection.execute(text("show statement_timeout")).scalar_one() == "1500ms"
+        assert connection.execute(text("show statement_timeout")).scalar_one() == "1200ms"
         assert connection.execute(text("show lock_timeout")).scalar_one() == "1s"
 
 
