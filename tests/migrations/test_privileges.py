@@ -61,6 +61,19 @@ def test_a_role_may_read_the_history_and_its_statements_are_cut_off_in_time(sche
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
+def test_what_a_role_was_told_is_committed_is_on_the_disk_whatever_the_database_makes_of_it(
+    schema: str, migrated: Empty
+) -> None:
+    """Else a crash could take back a revoke that was answered, and the count of changes with it."""
+    settings, ask = migrated.settings, text("show synchronous_commit")
+    name = settings.database_url.rpartition("/")[2]
+    with migrated.connected() as connection:
+        connection.execute(text(f'alter database "{name}" set synchronous_commit = off'))
+    with migrated.trying() as owner, migrated.trying(settings.app_url(schema)) as app:
+        assert (owner.execute(ask).scalar_one(), app.execute(ask).scalar_one()) == ("off", "on")
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_role_may_write_every_table_of_its_own_but_the_history(schema: str, migrated: Empty) -> None:
     rights = "select relname, has_table_privilege(oid, 'select, insert'), has_table_privilege(oid, 'update, delete')"
     tables = f"{rights} from pg_class where relnamespace = to_regnamespace('{schema}') and relkind = 'r'"
