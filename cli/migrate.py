@@ -22,7 +22,7 @@ OWNER = (
 )
 APP = (
     "alter role {app} login password {password}",
-    "alter role {app} set statement_timeout = '1500ms'",
+    "alter role {app} set statement_timeout = '1200ms'",  # after half a second for a connection, 0.3 s are left of 2
     "alter role {app} set lock_timeout = '1s'",
     "alter role {app} set synchronous_commit = 'on'",  # a change that was acknowledged is never lost
     "alter role {app} set idle_in_transaction_session_timeout = '60s'",

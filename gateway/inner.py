@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
+from shared.bounds import BoundedProtocol
 from shared.upstream import open_upstream
 
 KEYS = "asgi://gateway.keys.main"
@@ -28,6 +29,7 @@ async def serve_keys(host: str, port: int) -> AsyncIterator[None]:
     async with open_upstream(KEYS) as app:
         config = uvicorn.Config(
             app,
+            http=BoundedProtocol,
             host=host,
             port=port,
             lifespan="off",

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.errors import Problem
+from shared.wire import Query
 
 Item = TypeVar("Item")
 SIGNATURE = 16
@@ -22,10 +23,8 @@ class InvalidCursor(Problem):
     status = 400
 
 
-class Page(BaseModel):
+class Page(Query):
     """The query of a list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=500, description="At most this many rows.")
     cursor: str | None = Field(

@@ -1,6 +1,9 @@
 """An operator's chores beside a running platform: keys, jobs, imports, migrate, seed, bootstrap; what is refused."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +14,8 @@ import psycopg
 import pytest
 
 from shared import __version__
-from tests.cli.conftest import clean, tickgate
+from shared.coherence.stamp import MARGIN, WINDOW
+from tests.cli.conftest import ROOT, clean, tickgate
 from tests.conftest import Stores, cloned
 from tests.world import World, running_world, until
 
@@ -111,6 +115,25 @@ def test_a_key_is_rotated(world: World, env: dict[str, str]) -> None:
     last = _json("keys", "rotate", new["id"], "--overlap-seconds", "0", env=env)
     assert [_status(world, key["key"]) for key in (old, new, last)] == [200, 401, 200]
     assert "was rotated already" in _refused("keys", "rotate", old["id"], env=env)
+
+
+@pytest.mark.parametrize("arguments", [("revoke",), ("rotate", "--overlap-seconds", "0")])
+def test_the_end_of_a_key_is_told_once_no_door_takes_it_any_more(
+    world: World, env: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    made = _json("keys", "create", f"Ends by {arguments[0]}", "--role", "quant", env=env)
+    assert _status(world, made["key"]) == 200
+    command = [sys.executable, "-m", "cli", "keys", *arguments, made["id"]]
+    with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        told, status = time.time(), _status(world, made["key"])
+        running.stdout.read()
+    with psycopg.connect(world.env["TICKGATE_DATABASE_URL"]) as owner:
+        ended = "select coalesce(revoked_at, expires_at) from gateway.api_keys where id = %s"
+        ((at,),) = owner.execute(ended, [made["id"]]).fetchall()
+    assert (running.returncode, status) == (0, 401)
+    assert told - at.timestamp() >= WINDOW + MARGIN
 
 
 def test_a_key_is_shown_whole_to_a_person_too(world: World, env: dict[str, str]) -> None:

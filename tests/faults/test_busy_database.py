@@ -12,7 +12,7 @@ import pytest
 
 from shared.coherence.stamp import WINDOW
 from tests.proof import PROOF
-from tests.world import World
+from tests.world import World, until
 
 numbers = count()
 IN_TIME = 2.0
@@ -30,9 +30,18 @@ MENDED = (
 )
 CASES = (
     ("anyone", "/v1/datasets", "catalog.datasets"),
-    ("quant", "/v1/grants", "entitlements.grants"),
+    ("reader", "/v1/grants", "entitlements.grants"),  # who has one: nobody waits for what is not looked at
     ("admin", "/v1/api-keys", "gateway.api_keys"),
 )
+PRICES = ("reader", "/v1/datasets/BTC/prices?frequency=1d&limit=5", "pricing.prices")
+READS = (
+    PRICES,
+    ("reader", "/v1/datasets/BTC/prices?frequency=1d&format=csv", "pricing.prices"),
+    ("reader", "/v1/datasets/BTC/prices?frequency=1d&limit=5", "pricing.series"),
+    ("reader", "/v1/datasets/BTC/market-caps", "pricing.market_caps"),
+    ("anyone", "/v1/datasets/BTC/coverage", "pricing.prices"),
+)
+COVERAGE = ("reader", "/v1/me/coverage", "pricing.series")
 pytestmark = pytest.mark.undisturbed
 Breakage = Callable[[str, str], AbstractContextManager[None]]
 
@@ -80,20 +89,41 @@ def stranger(world: World) -> httpx.Client:
     return httpx.Client(base_url=world.platform.url, headers={"X-API-Key": made.json()["key"]}, timeout=20)
 
 
+@pytest.fixture(scope="module")
+def reader(hostile_world: World) -> Iterator[httpx.Client]:
+    """A Quant who may read prices that are there, and need not be asked about again."""
+    with stranger(hostile_world) as quant, hostile_world.person("ops") as ops:
+        account = quant.get("/v1/me").json()["account"]
+        gift = {"account": account, "dataset": "BTC", "frequencies": ["1d"], "reason": "Signed"}
+        assert ops.post("/v1/grants", json=gift).status_code == 201
+        until(lambda: quant.get(PRICES[1]).json().get("data"), "the first prices")
+        yield quant
+
+
+@pytest.fixture
+def client(hostile_world: World, role: str, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """Who asks."""
+    if role == "reader":
+        yield request.getfixturevalue("reader")
+    else:
+        with hostile_world.person(role) as person:
+            yield person
+
+
 @pytest.mark.parametrize(
-    ("breakage", "role", "path", "table"), [(slow, *CASES[0]), *((locked, *case) for case in CASES)]
+    ("breakage", "role", "path", "table"),
+    [(slow, *CASES[0]), (slow, *PRICES), *((locked, *case) for case in (*CASES, PRICES, COVERAGE))],
 )
 def test_b3_a_query_that_does_not_end_is_503_in_time(
-    hostile_world: World, breakage: Breakage, role: str, path: str, table: str
+    hostile_world: World, client: httpx.Client, breakage: Breakage, path: str, table: str
 ) -> None:
-    with hostile_world.person(role) as client:
-        assert client.get(path).status_code == 200
-        with breakage(hostile_world.env["TICKGATE_DATABASE_URL"], table):
-            answer, seconds = timed(client, path)
-            assert (answer.status_code, answer.json()["code"]) == (503, "temporarily-unavailable")
-            assert answer.headers["retry-after"] == "1"
-            assert seconds < IN_TIME
-        assert recovers(client, path)
+    assert client.get(path).status_code == 200
+    with breakage(hostile_world.env["TICKGATE_DATABASE_URL"], table):
+        answer, seconds = timed(client, path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "temporarily-unavailable")
+        assert answer.headers["retry-after"] == "1"
+        assert seconds < IN_TIME
+    assert recovers(client, path)
 
 
 KEYS = "gateway.api_keys"
@@ -113,9 +143,12 @@ def test_b3_a_key_that_cannot_be_looked_up_is_503_in_time_and_a_remembered_one_o
         assert recovers(unknown, "/v1/grants")
 
 
-def test_b3_keys_that_cannot_be_looked_up_keep_nobody_longer_than_that(hostile_world: World) -> None:
+@pytest.mark.parametrize("breakage", [slow, locked])
+def test_b3_keys_that_cannot_be_looked_up_keep_nobody_longer_than_that(
+    hostile_world: World, breakage: Breakage
+) -> None:
     with stranger(hostile_world) as unknown:
-        with locked(hostile_world.env["TICKGATE_DATABASE_URL"], KEYS):
+        with breakage(hostile_world.env["TICKGATE_DATABASE_URL"], KEYS):
             assert keeps_a_crowd(unknown, "/v1/grants") < IN_TIME
         assert recovers(unknown, "/v1/grants")
 
@@ -141,11 +174,13 @@ def remembers(client: httpx.Client) -> bool:
     return [client.get("/v1/grants").status_code for _ in range(2)] == [200, 200]
 
 
-@pytest.mark.parametrize(("role", "path", "table"), CASES)
+@pytest.mark.parametrize(
+    ("breakage", "role", "path", "table"),
+    [*((slow, *case) for case in (*CASES, PRICES)), *((locked, *case) for case in (*CASES, *READS))],
+)
 def test_b3_an_exhausted_pool_is_503_in_time_for_everybody(
-    hostile_world: World, role: str, path: str, table: str
+    hostile_world: World, client: httpx.Client, breakage: Breakage, path: str, table: str
 ) -> None:
-    with hostile_world.person(role) as client:
-        with locked(hostile_world.env["TICKGATE_DATABASE_URL"], table):
-            assert keeps_a_crowd(client, path) < IN_TIME
-        assert recovers(client, path)
+    with breakage(hostile_world.env["TICKGATE_DATABASE_URL"], table):
+        assert keeps_a_crowd(client, path) < IN_TIME
+    assert recovers(client, path)

@@ -14,20 +14,12 @@ import pytest
 from shared.coherence.stamp import MARGIN, WINDOW
 from tests.faults.sides import Between, Sides, give, people, read, read_patiently, remembered, revoke
 from tests.faults.test_revocation import known, me
-from tests.faults.trials import ATTEMPTS, BUSY, patiently, seen, timed
+from tests.faults.trials import BUSY, answered, patiently, seen, timed
 from tests.proof import PROOF
 
 MAY = "/internal/may"
 ROUNDS = 20 if PROOF else 2
 PAUSES = (0.2, 1.0) if PROOF else (0.2,)
-
-
-def answered(attempt: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
-    """The statuses of the first of some attempts in which nobody was told that the service is busy."""
-    for _ in range(ATTEMPTS):
-        if BUSY not in (statuses := attempt()):
-            return statuses
-    raise AssertionError("too busy for a verdict")
 
 
 def test_r2_a_revoke_overtakes_a_lookup(sides: Sides, between: Between) -> None:

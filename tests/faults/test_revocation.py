@@ -13,7 +13,7 @@ import pytest
 
 from shared.coherence.stamp import MARGIN, WINDOW
 from tests.faults.sides import Between, Sides, give, people, read, read_patiently, remembered, revoke
-from tests.faults.trials import Outcome, Setting, Trial, patiently, seen, timed, verdicts
+from tests.faults.trials import Outcome, Setting, Trial, answered, patiently, seen, timed, verdicts
 from tests.proof import LONG, PROOF, figure
 
 TRIALS = 10_000 if LONG else 1_000 if PROOF else 50
@@ -164,6 +164,21 @@ def known(*readers: httpx.Client) -> None:
     time.sleep(2 * WINDOW)
     asked = [patiently(lambda reader=reader: reader.get("/v1/me")) for reader in readers * 2]  # type: ignore[misc]
     assert {answer.status_code for answer in asked} == {200}
+
+
+def test_k5_without_an_overlap_the_old_key_opens_nothing_once_the_rotation_answered(sides: Sides) -> None:
+    with people(sides, "") as (_, admin, _nobody):
+
+        def rotated() -> tuple[int, ...]:
+            quant = sides.quant()
+            with sides.client(0, quant["key"]) as here, sides.client(1, quant["key"]) as there:
+                known(here, there)
+                made = admin[0].post(f"/v1/api-keys/{quant['id']}/rotate", json={"overlap_seconds": 0})
+                old = me(here), me(there)
+            with sides.client(1, made.json().get("key", "")) as new:
+                return made.status_code, *old, me(new)
+
+        assert answered(rotated) == (201, 401, 401, 200)
 
 
 def test_r2_a_revoke_and_its_repeat_answer_only_when_the_window_is_over(sides: Sides) -> None:

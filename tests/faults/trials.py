@@ -71,6 +71,14 @@ def _share(share: int, thread: int, setting: Setting) -> list[Outcome]:
     return found
 
 
+def answered(attempt: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """The statuses of the first of some attempts in which nobody was told that the service is busy."""
+    for _ in range(ATTEMPTS):
+        if BUSY not in (statuses := attempt()):
+            return statuses
+    raise AssertionError("too busy for a verdict")
+
+
 def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
     """What a client is answered who asks again, for half a minute, when told that the service is busy."""
     return timed(call)[0]

@@ -1,5 +1,6 @@
 """Whose key opens which row."""
 
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -94,6 +95,20 @@ def test_a_bad_key_is_refused_in_one_way(
         "instance": "/v1/me",
         "code": "invalid-key",
     }
+
+
+def test_k4_a_key_that_is_remembered_ends_when_it_says(gateway: Running) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    with key_service(gateway.stores) as service:
+        made = service.create(name="Ada, for two seconds", role="quant", expires_at=soon, by=CLI)
+    end, told = soon.timestamp(), []
+    with httpx.Client(base_url=gateway.url, headers={"X-API-Key": made.key}) as client:
+        while (began := time.time()) < end + 0.5:
+            status = client.get("/v1/me").status_code
+            told.append((began, time.time(), status))
+            time.sleep(0.02 if abs(end - began) > 0.1 else 0)
+    assert {status for _, answered, status in told if answered < end} == {200}
+    assert {status for began, _, status in told if began >= end} == {401}
 
 
 def test_a_key_counts_in_its_header_only(gateway: Running) -> None:

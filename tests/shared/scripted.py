@@ -117,3 +117,8 @@ class World:
         """Revoke and return when that has been answered."""
         self.owner.revoke(cell)
         self.wait(waiting)
+
+    def repeat(self, cell: str = CELL) -> None:
+        """Revoke once more what is revoked, and return when that has been answered."""
+        assert cell not in self.owner.grants
+        self.wait(WINDOW + MARGIN)

@@ -213,7 +213,7 @@ NOT_IN = "select count(*) from catalog.audit_events where id not in (select unne
 
 def test_a_trail_that_does_not_fit_into_memory_is_gone_through_once_and_not_once_for_each_row(book: Book) -> None:
     book.tamper(*LONG)
-    with book.database.transaction() as session:  # statements end after 1.5 s
+    with book.database.transaction() as session:  # statements end after 1.2 s
         session.execute(text("set local work_mem = '64kB'"))
         assert (seal(session, trail), _unsealed(session, trail, None)) == (0, (0, None))
         with pytest.raises(OperationalError, match="timeout"):  # the control

@@ -187,6 +187,10 @@ def test_our_services_ask_for_accounts_on_the_inner_port(gateway: Running, key_p
     assert httpx.get(gateway.url + "/internal/accounts").status_code == 404
 
 
+def test_the_inner_port_has_the_bounds_of_the_door(gateway: Running) -> None:
+    assert httpx.get(f"{gateway.inner_url}/livez", headers={"X-A": "b" * 66_000}).status_code == 431
+
+
 def test_the_inner_port_is_closed_with_the_door(told: GatewaySettings) -> None:
     port = free_port()
     with listening(create_gateway(told.model_copy(update={"internal_port": port}), NEAR_ROUTES)):
