@@ -1,6 +1,7 @@
 """The bundled sample: generated prices that look like a market, the same on every machine and for ever."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ class SampleSource:
     """The `Source` named `sample`: any slug has a price, which is a pure function of the slug and the time."""
 
     name = "sample"
+    at_once = sys.maxsize
 
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
@@ -66,8 +68,8 @@ class SampleSource:
 
     def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
         """One market capitalisation a day, of 20:00 UTC, until now."""
-        moments = (day + SNAPSHOT for day in _grid(DAY, start=start - SNAPSHOT, end=end - SNAPSHOT))
-        return Caps([_market_cap(slug, at) for at in moments if at <= self._now()], [])
+        moments, now = (day + SNAPSHOT for day in _grid(DAY, start=start - SNAPSHOT, end=end - SNAPSHOT)), self._now()
+        return Caps([_market_cap(slug, at) for at in moments if at <= now], [])
 
 
 def _grid(step: timedelta, *, start: datetime, end: datetime) -> Iterator[datetime]:

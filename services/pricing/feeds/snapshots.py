@@ -72,12 +72,15 @@ class Snapshots:
         """
         tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
         self._record_day(feeds, slot, tally)
-        if self._source.name != SAMPLE:  # made-up days before anybody came would only be in the way
+        if self._source.name != SAMPLE and not tally.over:  # made-up earlier days would only be in the way
             self._fill(feeds, tally)
         return tally.outcome(partial=tally.counts["missing"] > 0, rest=policy.REST)
 
     def _record_day(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> None:
-        """Way after way, as long as somebody lacks the day; a day may hold what no way betters."""
+        """Way after way, as long as somebody lacks the day; a day may hold what no way betters.
+
+        What came by a worse way while a better one did not answer is missing still: another attempt may better it.
+        """
         held, settled = self._held(slot.date(), feeds), set[str]()
         ways = self._ways(slot)
         for way in ways:
@@ -86,6 +89,9 @@ class Snapshots:
                 for feed in feeds
                 if feed.dataset not in settled and is_better(way.provenance, held.get(feed.dataset))
             ]
+            if tally.over:
+                tally.unanswered.update(feed.dataset for feed in wanted)
+                continue
             with self._spending(way.purpose):
                 found = way.ask(wanted, slot, tally) if wanted else {}
             for feed in wanted:
@@ -96,30 +102,45 @@ class Snapshots:
                 self._progress(f"{feed.dataset} {slot.date()}")
         worst = ways[-1].provenance
         lacking = {f.dataset for f in feeds if f.dataset not in settled and is_better(worst, held.get(f.dataset))}
-        tally.counts["missing"] = len(lacking & tally.unanswered)
+        tally.counts["missing"] = len(tally.unanswered)
         tally.counts["unknown"] = len(lacking - tally.unanswered)
-        tally.counts["held"] = len(feeds) - len(lacking) - tally.counts["written"]
+        tally.counts["held"] = len(feeds) - len(lacking | settled | tally.unanswered)
 
     def _ways(self, slot: datetime) -> list[Way]:
-        """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices."""
-        if slot.date() == self._now().date():
+        """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices.
+
+        The days that a schedule may have missed are daily work; older ones, which people ask for, leave its reserve.
+        """
+        now = self._now()
+        if slot.date() == now.date():
             ways = [Way(OBSERVED, Purpose.SNAPSHOT, self._observed)]
         else:
-            ways = [
-                Way(VENDOR_HISTORY, Purpose.SYNC, self._remembered),
-                Way(DERIVED, Purpose.SYNC, self._derived),
-            ]
+            purpose = Purpose.SYNC if policy.may_be_missed(slot, now) else Purpose.BACKFILL
+            ways = [Way(VENDOR_HISTORY, purpose, self._remembered), Way(DERIVED, purpose, self._derived)]
         return [Way(self._called(way.provenance), way.purpose, way.ask) for way in ways]
 
     def _called(self, provenance: str) -> str:
         return SAMPLE if self._source.name == SAMPLE else provenance
 
     def _observed(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
+        """By as many as one question may name; what one of them gave stays, whatever becomes of the next."""
+        found: dict[str, MarketCap] = {}
+        for first in range(0, len(feeds), self._source.at_once):
+            some = feeds[first : first + self._source.at_once]
+            if tally.over:
+                tally.unanswered.update(feed.dataset for feed in some)
+            else:
+                found.update(self._observed_at_once(some, slot, tally))
+        return found
+
+    def _observed_at_once(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
         try:
             told = self._source.market_caps([feed.slug for feed in feeds])
         except SourceError as error:
             tally.note(error)
             tally.unanswered.update(feed.dataset for feed in feeds)
+            for feed in feeds:  # whose it is does not stand there
+                self._unread(feed, CAP, error, tally)
             return {}
 
         def ask(feed: Feed, tally: Tally, **_: datetime) -> list[MarketCap]:
@@ -141,9 +162,11 @@ class Snapshots:
             self._quarantine(feed, "1h", hours.rejected, tally)
             return policy.derived(policy.judge(hours.samples, NOTHING_KNOWN, {}).trusted, feed.slug)
 
-        return self._one_by_one(feeds, slot, tally, ask)
+        return self._one_by_one(feeds, slot, tally, ask, frequency="1h")
 
-    def _one_by_one(self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask) -> Found:
+    def _one_by_one(
+        self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask, *, frequency: str = CAP
+    ) -> Found:
         start, end = policy.day_of(slot.date())
         found = {}
         for number, feed in enumerate(feeds):
@@ -151,6 +174,7 @@ class Snapshots:
                 caps = ask(feed, tally, start=start, end=end)
             except SourceError as error:
                 tally.note(error, feed.dataset)
+                self._unread(feed, frequency, error, tally)
                 if error.ends_run:
                     tally.unanswered.update(feed.dataset for feed in feeds[number:])
                     break
@@ -174,6 +198,7 @@ class Snapshots:
                 tally.notes.append(f"{feed.dataset}, earlier days: {error}")
                 if error.ends_run:
                     return
+                self._unread(feed, CAP, error, tally)
                 self._keep(feed, failed_at=began, history_failed_at=began)
 
     def _fill_one(self, feed: Feed, position: Position, tally: Tally) -> None:
@@ -209,6 +234,12 @@ class Snapshots:
         if told.rejected and not told.caps:
             tally.unanswered.add(feed.dataset)
         return told.caps
+
+    def _unread(self, feed: Feed, frequency: str, error: SourceError, tally: Tally) -> None:
+        """An answer that was no data goes to quarantine; of market capitalisations, it is a drift until one is."""
+        if error.rejected and frequency == CAP:
+            self._keep(feed, failed_at=self._now())
+        self._quarantine(feed, frequency, error.rejected, tally)
 
     def _quarantine(self, feed: Feed, frequency: str, rejected: Sequence[Rejected], tally: Tally) -> None:
         tally.counts["rejected"] += len(rejected)

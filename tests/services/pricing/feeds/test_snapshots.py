@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.pricing.database import job_runs
+from services.pricing.feeds.budget import Purpose, allowance, reserve
 from services.pricing.feeds.coincap import CoinCap
 from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
@@ -13,7 +14,7 @@ from services.pricing.feeds.snapshots import COUNTS, Snapshots
 from services.pricing.feeds.source import Source
 from shared.jobs import Job, JobRuns
 from tests.services.pricing.conftest import DAY, HOUR, FixedClock
-from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
+from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, Shallow, World
 from tests.standins.coincap import StandinCoinCap, point
 
 SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
@@ -41,6 +42,26 @@ def test_today_is_observed_with_one_call_for_all(world: World, upstream: Standin
     assert caps(world) == [("2025-06-10", "1394938121675.859863281250000000", "observed")]
     assert caps(world, "ETH") == [("2025-06-10", "250000000000.10", "observed")]
     assert upstream.calls["/assets"] == 1
+
+
+class ByTwos(Shallow):
+    """CoinCap's client that asks for fewer assets at once."""
+
+    at_once = 2
+
+
+@pytest.mark.parametrize(("kind", "calls", "missing"), [("redirect", 3, 2), ("credits", 2, 3)])
+def test_of_many_assets_those_that_were_answered_are_kept(
+    world: World, upstream: StandinCoinCap, kind: str, calls: int, missing: int
+) -> None:
+    many = [Feed(f"D{n}", f"coin-{n}", ("1d",)) for n in range(5)]
+    for feed in many:
+        upstream.give_market_cap(feed.slug, "5")
+    world.client = ByTwos
+    upstream.fail_next(kind, path="/assets", asked="coin-2")
+    outcome = world.snapshot(SLOT, *many)
+    assert (outcome.counts["written"], outcome.counts["missing"]) == (5 - missing, missing)
+    assert (outcome.partial, upstream.calls["/assets"]) == (True, calls)
 
 
 def test_a_run_of_the_same_day_changes_nothing(world: World, upstream: StandinCoinCap) -> None:
@@ -89,6 +110,42 @@ def test_a_better_provenance_that_comes_later_keeps_the_earlier_as_a_revision(
     assert caps(world) == [("2025-06-09", "5.25", "vendor-history")]
     revisions = world.sql("select market_cap_usd::text, provenance from pricing.market_cap_revisions")
     assert revisions == [("5.0", "derived")]
+
+
+@pytest.mark.parametrize("fault", ["drift", "redirect", "html"])
+def test_a_derived_value_is_bettered_by_the_next_attempt_where_the_vendor_had_not_answered(
+    world: World, upstream: StandinCoinCap, fault: str
+) -> None:
+    missed = SLOT - DAY
+    upstream.give_history("bitcoin", "h1", [point(missed, "2.5", supply="4")])
+    upstream.give_market_cap_history("bitcoin", [(missed, "5.25")])
+    kind, options = ("body", {"text": '{"data":{"drift":1}}'}) if fault == "drift" else (fault, {})
+    upstream.fail_next(kind, times=5, path="marketcap-history", **options)
+    outcome = world.snapshot(missed, BTC)
+    assert (outcome.state, outcome.counts["written"], outcome.counts["missing"]) == (
+        "partial",
+        0 if fault == "html" else 1,
+        1,
+    )
+    upstream._faults.clear()
+    world.clock.at += 2 * HOUR
+    outcome = world.snapshot(missed, BTC)
+    assert (outcome.state, outcome.counts["written"], outcome.counts["missing"]) == ("done", 1, 0)
+    assert caps(world) == [("2025-06-09", "5.25", "vendor-history")]
+
+
+def test_a_derived_value_that_is_held_is_not_enough_while_the_vendor_does_not_answer(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    missed = SLOT - DAY
+    upstream.give_history("bitcoin", "h1", [point(missed, "2.5", supply="4")])
+    assert world.snapshot(missed, BTC).state == "done"
+    upstream.fail_next("redirect", path="marketcap-history")
+    outcome = world.snapshot(missed, BTC, Feed("NIL", "nothing", ("1d",)))
+    assert (outcome.state, outcome.counts) == ("partial", counts(missing=1, unknown=1))
+    upstream.give_market_cap_history("bitcoin", [])
+    assert world.snapshot(missed, BTC).counts == counts(held=1)
+    assert caps(world) == [("2025-06-09", "10.0", "derived")]
 
 
 def test_hours_that_carry_a_supply_derive_the_days_before_while_history_is_loaded(
@@ -200,8 +257,9 @@ def test_u2_a_day_that_was_refused_is_had_from_the_history_once_the_cause_is_men
     upstream.give_market_cap("bitcoin", "1.5")
     upstream.give_market_cap_history("bitcoin", [(SLOT, "1.25")])
     world.clock.at = SLOT
-    upstream.fail_next(kind, times=2)  # the day, and the days before it
+    upstream.fail_next(kind)
     runs.run_due()
+    assert world.calls() == 1
     ((state, rest),) = world.sql("select state, extract(epoch from due_at - finished_at)::int from pricing.job_runs")
     assert (state, rest, caps(world)) == ("failed", 86_400, [])
     world.clock.at = SLOT + DAY
@@ -209,6 +267,30 @@ def test_u2_a_day_that_was_refused_is_had_from_the_history_once_the_cause_is_men
     runs.run_due()
     assert world.sql("select state, attempts from pricing.job_runs") == [("done", 2)]
     assert caps(world) == [("2025-06-10", "1.25", "vendor-history")]
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "forbidden", "credits", "retired"])
+@pytest.mark.parametrize("slot", [SLOT, SLOT - DAY])
+def test_u2_a_refusal_is_asked_for_once_whatever_else_there_is_to_ask(
+    world: World, upstream: StandinCoinCap, slot: datetime, kind: str
+) -> None:
+    world.clock.at = SLOT
+    upstream.fail_next(kind, times=9)
+    outcome = world.snapshot(slot, BTC, ETH)
+    assert (outcome.state, outcome.counts, world.calls()) == ("failed", counts(missing=2), 1)
+
+
+def test_old_days_by_hand_leave_the_reserve_of_the_daily_jobs_and_missed_ones_are_theirs(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    kept = reserve(allowance(4000, [BTC]), Purpose.BACKFILL, NOW.date())
+    only_the_reserve = allowance(kept, [BTC])
+    upstream.give_market_cap_history("bitcoin", [(SLOT - n * DAY, "2.5") for n in (3, 100)])
+    outcome = world.snapshot(SLOT - 100 * DAY, BTC, budget=only_the_reserve)
+    assert (outcome.state, outcome.counts["missing"], world.calls()) == ("failed", 1, 0)
+    assert "kept for the daily jobs" in str(outcome.note)
+    outcome = world.snapshot(SLOT - 3 * DAY, BTC, budget=only_the_reserve)
+    assert (outcome.state, outcome.counts["written"], world.calls()) == ("done", 1, 1)
 
 
 def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked_at_twice(
