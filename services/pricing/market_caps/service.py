@@ -10,7 +10,7 @@ from services.pricing.market_caps.schemas import DayCaps, Days, MarketCapOut, To
 from services.pricing.prices.policy import admit
 from services.pricing.prices.repository import PriceRepository
 from services.pricing.prices.schemas import Edition
-from services.pricing.prices.service import require_told
+from services.pricing.prices.service import NEVER_STORED, require_told
 from shared.clock import Clock
 
 
@@ -36,13 +36,13 @@ class MarketCapService:
         step = admit(held.source, source, replace=replace)
         if step == "refuse":
             return 0
-        if step == "replace":
+        anew = step == "replace" and held.version > 0
+        if anew:
             self._caps.clear(dataset)
         now, version = self._clock.now(self._session), held.version + 1  # after the lock: revisions follow each other
         over = policy.worse_than(provenance)
         written = self._caps.merge(dataset, caps, provenance=provenance, over=over, now=now, version=version)
         if written:
-            anew = step == "replace"
             self._series.change_series(dataset, CAP, source=source, now=now, version=version, anew=anew)
         return written
 
@@ -54,8 +54,7 @@ class MarketCapService:
         """The version that days are of, the present one unless they say another; raises what reading them would."""
         series = self._series.find_series(days.dataset, CAP)
         if days.as_of is not None or days.edition is not None:
-            known = {"now": self._clock.now(self._session), "version": 0, "first_version": 0}
-            known |= series.model_dump(include={"version", "first_version"}) if series else {}
+            known = {**(series.model_dump() if series else NEVER_STORED), "now": self._clock.now(self._session)}
             require_told(known, as_of=days.as_of, edition=days.edition, settled=policy.SETTLED)
         return days.edition or (Edition(series.version, series.updated_at) if series else Edition(0, None))
 

@@ -85,6 +85,16 @@ def test_a_version_before_the_sample_was_replaced_is_gone(session: Session) -> N
             read(caps, version=gone)
 
 
+def test_an_instant_before_the_sample_was_replaced_is_gone(session: Session) -> None:
+    write(session, T0, [9, 10], 1, "sample")
+    write(session, T0 + HOUR, [10], 2, "observed")
+    caps = MarketCapService(session, FixedClock(T0 + 2 * HOUR))
+    assert read(caps, as_of=T0 + HOUR) == {10: "2 observed"}
+    for gone in (T0, T0 + HOUR - timedelta(microseconds=1)):
+        with pytest.raises(VersionGone):
+            read(caps, as_of=gone)
+
+
 def test_an_instant_to_come_is_refused(session: Session) -> None:
     with pytest.raises(InvalidInput):
         read(MarketCapService(session, FixedClock(T0)), as_of=datetime.fromisoformat("2999-01-01T00:00:00Z"))
@@ -194,6 +204,16 @@ def test_a_later_page_keeps_its_tag_and_is_gone_once_the_sample_was_replaced(ser
     record(service.database, [MIDDLE], 2, "observed")
     for known in (None, page.headers["etag"]):
         answer = service.get(following, known=known)
+        assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
+
+
+def test_an_instant_before_the_sample_was_replaced_is_gone_over_http_too(service: Service) -> None:
+    record(service.database, [MIDDLE], 1, "sample", clock=FixedClock(T0))
+    then = service.get(CAPS, as_of="2025-06-12")
+    assert (len(then.json()["data"]), then.json()["source"]) == (1, "sample")
+    record(service.database, [MIDDLE], 2, "observed")
+    for known in (None, then.headers["etag"]):
+        answer = service.get(CAPS, as_of="2025-06-12", known=known)
         assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
 
 
