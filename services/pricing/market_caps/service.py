@@ -23,17 +23,18 @@ class MarketCapService:
         self._caps = MarketCapRepository(session)
         self._series = PriceRepository(session)
 
-    def record(self, dataset: str, caps: DayCaps, *, provenance: str, replace: bool = False) -> int:
-        """Write days' values unless one of the same or a better provenance stands there; how many were written.
+    def record(self, dataset: str, caps: DayCaps, *, source: str, provenance: str, replace: bool = False) -> int:
+        """Write a source's values unless one of the same or a better provenance stands there; how many were written.
 
-        What gives way is kept as a revision. But the first real value takes the place of all sample ones, which
-        are gone then, and a sample one never stands among real ones. `replace` makes all that is stored give way so.
+        What gives way is kept as a revision. But the first real value takes the place of all sample ones, which are
+        gone then. None is written where another real source's stand, nor a sample one among real ones. `replace` makes
+        all that this source stored give way so.
         """
         if not caps:
             return 0
-        source, now = policy.source_of(provenance), self._clock.now(self._session)
+        now = self._clock.now(self._session)
         held = self._series.lock_series(dataset, CAP, source=source, now=now)
-        step = admit(held.source, source, replace=replace)
+        step = admit(held.source, source, replace=replace and held.source == source)
         if step == "refuse":
             return 0
         anew = step == "replace" and held.version > 0

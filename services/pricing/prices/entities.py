@@ -19,10 +19,7 @@ class Series(Base, table=True):
     """
 
     __tablename__ = "series"
-    __table_args__ = (
-        CheckConstraint("frequency in ('1h', '1d', 'cap')", name="frequency"),
-        CheckConstraint("source in ('coincap', 'sample', 'imported')", name="source"),
-    )
+    __table_args__ = (CheckConstraint("frequency in ('1h', '1d', 'cap')", name="frequency"),)
 
     dataset: str = Field(primary_key=True)
     frequency: str = Field(primary_key=True)

@@ -37,9 +37,15 @@ def read(caps: MarketCapService, *, version: int | None = None, as_of: datetime 
     return {row.date.day: f"{row.market_cap_usd} {row.provenance}" for row in told.rows}
 
 
+def source_of(provenance: str) -> str:
+    """Whose values they are in these tests."""
+    return "sample" if provenance == "sample" else "coincap"
+
+
 def write(session: Session, at: datetime, days: list[int], cap: int, provenance: str) -> None:
     told = {date(2025, 6, day): DayCap(Decimal(cap), at) for day in days}
-    MarketCapService(session, FixedClock(at)).record("BTC", told, provenance=provenance)
+    caps = MarketCapService(session, FixedClock(at))
+    caps.record("BTC", told, source=source_of(provenance), provenance=provenance)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -103,13 +109,14 @@ def test_an_instant_to_come_is_refused(session: Session) -> None:
 def record(database: Database, days: list[date], cap: int, provenance: str, *, clock: Clock | None = None) -> None:
     with database.transaction() as session:
         told = {day: DayCap(Decimal(cap), T0) for day in days}
-        MarketCapService(session, clock or DatabaseClock()).record("BTC", told, provenance=provenance)
+        caps = MarketCapService(session, clock or DatabaseClock())
+        caps.record("BTC", told, source=source_of(provenance), provenance=provenance)
 
 
 def test_a_writer_that_waited_for_another_revises_what_that_one_wrote(database: Database) -> None:
     with database.transaction() as session:
         caps = MarketCapService(session, DatabaseClock())
-        caps.record("BTC", {MIDDLE: DayCap(Decimal(1), T0)}, provenance="derived")
+        caps.record("BTC", {MIDDLE: DayCap(Decimal(1), T0)}, source="coincap", provenance="derived")
         second = Thread(target=record, args=(database, [MIDDLE], 2, "observed"))
         second.start()
         time.sleep(0.2)
