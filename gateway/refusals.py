@@ -365,7 +365,7 @@ ASKING = (
 VERSION_GONE = Refusal(
     410,
     "version-gone",
-    "The series was replaced after the page before, so its older version cannot be told; start without the cursor.",
+    "The series was replaced since: what it was before is gone; ask without the cursor, and for no instant before.",
 )
 NOT_ACCEPTABLE = Refusal(
     406,

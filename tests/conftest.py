@@ -160,5 +160,5 @@ def key_pair() -> tuple[str, str]:
 def history() -> Path:
     """The folder of real price history; tests that need it are skipped where it is absent."""
     if not HISTORY.is_dir():
-        pytest.skip("the real price history is not beside this checkout")
+        pytest.skip(f"no folder {HISTORY}, which has the real price history")
     return HISTORY

@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
+from pyarrow import ipc, parquet
 from sqlalchemy.orm import Session
 
 from services.pricing.feeds.coincap import CoinCap
@@ -68,6 +72,15 @@ def _csv(quant: httpx.Client, dataset: str, frequency: str) -> list[list[str]]:
     return list(csv.reader(answer.text.splitlines()))
 
 
+def _table(quant: httpx.Client, dataset: str, frequency: str, format_: str) -> list[tuple[datetime, Decimal]]:
+    """What a columnar file holds: decimals, exact, with as many zeros as their column has."""
+    answer = quant.get(f"/v1/datasets/{dataset}/prices", params={"frequency": frequency, "format": format_})
+    assert answer.status_code == 200, answer.text
+    read = BytesIO(answer.content)
+    table: pa.Table = ipc.open_stream(read).read_all() if format_ == "arrow" else parquet.read_table(read)
+    return [(row["timestamp"], row["price_usd"]) for row in table.to_pylist()]
+
+
 def _sync(world: World, coincap: StandinCoinCap, moment: datetime) -> dict[str, int]:
     feeds = [Feed("BTC", "bitcoin", ("1h", "1d")), Feed("ETH", "ethereum", ("1d",))]
     settings = world.settings(PricingSettings)
@@ -107,6 +120,9 @@ def test_what_coincap_gave_is_served_digit_by_digit_and_the_twelve_day_hole_is_r
         header, *rows = _csv(quant, dataset, frequency)
         assert header == ["timestamp", "price_usd", "final"]
         assert [(timestamp, price) for timestamp, price, _ in rows] == expected
+        exact = [(datetime.fromisoformat(timestamp), Decimal(price)) for timestamp, price in expected]
+        for format_ in ("arrow", "parquet"):
+            assert _table(quant, dataset, frequency, format_) == exact
     coverage = {row["frequency"]: row for row in quant.get("/v1/datasets/BTC/coverage").json()["data"]}
     assert coverage["1d"]["gaps"] == [HOLE]
     assert coverage["1h"]["gaps"] == []

@@ -147,6 +147,43 @@ def test_market_caps_of_before_they_had_versions_are_a_series_of_one(empty: Empt
         assert [str(row.market_cap_usd) for row in told.rows] == ["2.50"]
 
 
+def test_what_was_replaced_before_anybody_noted_when_is_so_since_its_first_rows_were_stored(empty: Empty) -> None:
+    migrate(empty.settings)
+    with empty.connected() as connection:
+        command.downgrade(alembic("pricing", connection), "0006")
+    with empty.connected() as connection:
+        connection.execute(
+            text(
+                """insert into pricing.series (dataset, frequency, source, version, first_version, updated_at) values
+                    ('BTC', '1d', 'coincap', 3, 2, now()), ('BTC', 'cap', 'coincap', 2, 2, now()),
+                    ('ETH', '1d', 'coincap', 1, 1, now())"""
+            )
+        )
+        connection.execute(
+            text(
+                """insert into pricing.prices (dataset, frequency, timestamp, price_usd, recorded_at, version) values
+                    ('BTC', '1d', '2026-01-01', 2, '2026-01-02 21:00Z', 3),
+                    ('ETH', '1d', '2026-01-01', 2, '2026-01-02 21:00Z', 1)"""
+            )
+        )
+        connection.execute(
+            text("""insert into pricing.price_revisions values
+                ('BTC', '1d', '2026-01-01', '2026-01-02 21:00Z', 1, '2026-01-02 20:00Z', 2, 2)""")
+        )
+        connection.execute(
+            text("""insert into pricing.market_caps values
+                ('BTC', '2026-01-01', 2.50, '2026-01-01 20:00Z', 'observed', '2026-01-01 20:00Z', 2)""")
+        )
+    migrate(empty.settings)
+    with empty.connected() as connection:
+        since = text("select dataset, frequency, replaced_at::text from pricing.series order by 1, 2")
+        assert [tuple(row) for row in connection.execute(since)] == [
+            ("BTC", "1d", "2026-01-02 20:15:00+00"),
+            ("BTC", "cap", "2026-01-01 20:15:00+00"),
+            ("ETH", "1d", None),
+        ]
+
+
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_database_is_what_the_models_say(schema: str, migrated: Empty) -> None:
     metadata = MODULES[schema].metadata

@@ -9,6 +9,7 @@ from shared.wire import Input, Instant, Line, Output
 Frequency = Literal["1h", "1d", "1mo"]
 ORDER: tuple[str, ...] = ("1m", "1h", "1d", "1mo")
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,12}$")]
+SourceName = Literal["coincap"]  # of the real sources that pricing's feeds may be told to ask
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
@@ -66,7 +67,7 @@ class NewDataset(Input):
     name: Line = Field(examples=["Solana"])
     frequencies: Frequencies
     kind: Literal["price"] = "price"
-    sources: dict[Literal["coincap"], Slug] = Field(
+    sources: dict[SourceName, Slug] = Field(
         default_factory=dict, description="What each feed calls it.", examples=[{"coincap": "solana"}]
     )
 
@@ -78,7 +79,7 @@ class DatasetChange(Input):
 
     name: Line | None = Field(default=None, examples=["Solana"])
     frequencies: Frequencies | None = None
-    sources: dict[Literal["coincap"], Slug] | None = Field(default=None, examples=[{"coincap": "solana"}])
+    sources: dict[SourceName, Slug] | None = Field(default=None, examples=[{"coincap": "solana"}])
 
 
 class Retirement(Input):

@@ -58,7 +58,7 @@ class CapIntake:
         if position is not None:
             position.slug = feed.slug if days else position.slug
             FeedRepository(self._session, feed.dataset, CAP).keep(position)
-        return self._caps.record(feed.dataset, days, provenance=provenance, replace=anew)
+        return self._caps.record(feed.dataset, days, source=self._source, provenance=provenance, replace=anew)
 
     def note(self, feed: Feed, **changed: datetime | None) -> None:
         """Change the position's moments; how far another asset was asked for stays, in case that one comes back."""

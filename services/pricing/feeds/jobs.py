@@ -9,15 +9,12 @@ from functools import partial
 from services.pricing.access.catalog import open_catalog
 from services.pricing.database import job_runs
 from services.pricing.feeds import policy
-from services.pricing.feeds.budget import allowance
-from services.pricing.feeds.coincap import CoinCap
-from services.pricing.feeds.ledger import Ledger
 from services.pricing.feeds.runs import slot_of
-from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
-from services.pricing.feeds.service import Feeds, Spending, free, silent
+from services.pricing.feeds.service import Feeds, Spending, silent
 from services.pricing.feeds.snapshots import Snapshots
 from services.pricing.feeds.source import Source
+from services.pricing.feeds.sources import open_source
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
 from shared.database import Database
@@ -65,24 +62,11 @@ def _backfill_market_caps(settings: PricingSettings, progress: Progress, slot: d
 
 @contextmanager
 def _open(settings: PricingSettings) -> Iterator[tuple[Database, Source, Spending, list[Feed]]]:
-    """The database, the source, its account and what the catalog offers now; everything is closed again at the end.
-
-    CoinCap with its key; without one, the sample. For either it is the time that the database says.
-    """
+    """The database, the source, its account and what the catalog offers now; everything is closed again at the end."""
     with open_catalog(settings) as catalog:
         datasets = catalog.datasets()
-    with closing(Database(settings.database, pool_size=2)) as database:
-        now = partial(_now, database)
-        if not settings.coincap_api_key:
-            yield database, SampleSource(now=now), free, policy.feeds(datasets, SampleSource.name)
-            return
-        wanted = policy.feeds(datasets, CoinCap.name)
-        budget = allowance(settings.coincap_credits, wanted)
-        ledger = Ledger(database, CoinCap.name, budget, clock=DatabaseClock())
-        with CoinCap(settings.coincap_url, settings.coincap_api_key, gate=ledger, now=now) as coincap:
-            yield database, coincap, ledger.spending, wanted
-
-
-def _now(database: Database) -> datetime:
-    with database.transaction() as session:
-        return DatabaseClock().now(session)
+    with (
+        closing(Database(settings.database, pool_size=2)) as database,
+        open_source(settings, database, datasets) as (source, spending, wanted),
+    ):
+        yield database, source, spending, wanted

@@ -1,4 +1,4 @@
-"""Pure rules of market capitalisations: which is the better one, and whose they are."""
+"""Pure rules of market capitalisations: which is the better one."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -18,11 +18,6 @@ def is_better(offered: str, stored: str | None) -> bool:
 def worse_than(provenance: str) -> list[str]:
     """The provenances whose values give way to one of this provenance."""
     return [other for other in RANKS if is_better(provenance, other)]
-
-
-def source_of(provenance: str) -> str:
-    """Whose values they are: a dataset's are all of the sample, or none is."""
-    return SAMPLE if provenance == SAMPLE else "coincap"
 
 
 def first_day(at: datetime) -> date:

@@ -40,7 +40,7 @@ select count(*) from better
 # day stands in one half only
 READ = """
 select source, coalesce(series.version, 0) as version, coalesce(first_version, 0) as first_version, updated_at,
-    clock_timestamp() as now, known.*
+    replaced_at, clock_timestamp() as now, known.*
 from (select) as always
 left join pricing.series on series.dataset = :dataset and series.frequency = :frequency
 left join (

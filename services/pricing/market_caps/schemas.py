@@ -49,7 +49,8 @@ class MarketCapQuery(Range):
         default=None,
         description=(
             "As it was known at this instant: days that came later and later revisions left out. It is a minute ago at "
-            "the latest: until then, more may come of what is being stored."
+            "the latest: until then, more may come of what is being stored. 410 `version-gone` for an instant before "
+            "the series was replaced."
         ),
     )
     cursor: str | None = Field(

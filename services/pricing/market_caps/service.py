@@ -10,7 +10,7 @@ from services.pricing.market_caps.schemas import DayCaps, Days, MarketCapOut, To
 from services.pricing.prices.policy import admit
 from services.pricing.prices.repository import PriceRepository
 from services.pricing.prices.schemas import Edition
-from services.pricing.prices.service import require_told
+from services.pricing.prices.service import NEVER_STORED, require_told
 from shared.clock import Clock
 
 
@@ -23,26 +23,27 @@ class MarketCapService:
         self._caps = MarketCapRepository(session)
         self._series = PriceRepository(session)
 
-    def record(self, dataset: str, caps: DayCaps, *, provenance: str, replace: bool = False) -> int:
-        """Write days' values unless one of the same or a better provenance stands there; how many were written.
+    def record(self, dataset: str, caps: DayCaps, *, source: str, provenance: str, replace: bool = False) -> int:
+        """Write a source's values unless one of the same or a better provenance stands there; how many were written.
 
-        What gives way is kept as a revision. But the first real value takes the place of all sample ones, which
-        are gone then, and a sample one never stands among real ones. `replace` makes all that is stored give way so.
+        What gives way is kept as a revision. But the first real value takes the place of all sample ones, which are
+        gone then. None is written where another real source's stand, nor a sample one among real ones. `replace` makes
+        all that this source stored give way so.
         """
         if not caps:
             return 0
-        source, now = policy.source_of(provenance), self._clock.now(self._session)
+        now = self._clock.now(self._session)
         held = self._series.lock_series(dataset, CAP, source=source, now=now)
-        step = admit(held.source, source, replace=replace)
+        step = admit(held.source, source, replace=replace and held.source == source)
         if step == "refuse":
             return 0
-        if step == "replace":
+        anew = step == "replace" and held.version > 0
+        if anew:
             self._caps.clear(dataset)
         now, version = self._clock.now(self._session), held.version + 1  # after the lock: revisions follow each other
         over = policy.worse_than(provenance)
         written = self._caps.merge(dataset, caps, provenance=provenance, over=over, now=now, version=version)
         if written:
-            anew = step == "replace"
             self._series.change_series(dataset, CAP, source=source, now=now, version=version, anew=anew)
         return written
 
@@ -54,8 +55,7 @@ class MarketCapService:
         """The version that days are of, the present one unless they say another; raises what reading them would."""
         series = self._series.find_series(days.dataset, CAP)
         if days.as_of is not None or days.edition is not None:
-            known = {"now": self._clock.now(self._session), "version": 0, "first_version": 0}
-            known |= series.model_dump(include={"version", "first_version"}) if series else {}
+            known = {**(series.model_dump() if series else NEVER_STORED), "now": self._clock.now(self._session)}
             require_told(known, as_of=days.as_of, edition=days.edition, settled=policy.SETTLED)
         return days.edition or (Edition(series.version, series.updated_at) if series else Edition(0, None))
 

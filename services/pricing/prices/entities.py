@@ -13,15 +13,13 @@ from shared.database import UtcDateTime
 class Series(Base, table=True):
     """All prices of a dataset at one frequency, from one source; `version` rises with every visible change.
 
-    From `first_version` on, every version can still be told: before it, there were another source's prices. `1mo` is
-    not stored: it is computed from `1d`. The frequency `cap` is of the market capitalisations.
+    From `first_version` on, every version can still be told, and every instant since `replaced_at`: before, there were
+    other prices, which are gone. `1mo` is not stored: it is computed from `1d`. The frequency `cap` is of the market
+    capitalisations.
     """
 
     __tablename__ = "series"
-    __table_args__ = (
-        CheckConstraint("frequency in ('1h', '1d', 'cap')", name="frequency"),
-        CheckConstraint("source in ('coincap', 'sample', 'imported')", name="source"),
-    )
+    __table_args__ = (CheckConstraint("frequency in ('1h', '1d', 'cap')", name="frequency"),)
 
     dataset: str = Field(primary_key=True)
     frequency: str = Field(primary_key=True)
@@ -29,6 +27,7 @@ class Series(Base, table=True):
     version: int
     first_version: int
     updated_at: datetime = Field(sa_type=UtcDateTime)
+    replaced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Price(Base, table=True):

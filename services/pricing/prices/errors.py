@@ -11,7 +11,7 @@ class SeriesHasOtherSource(Exception):
 
 
 class VersionGone(Problem):
-    """The series was replaced after the page before, so its older version cannot be told; start without the cursor."""
+    """The series was replaced since: what it was before is gone; ask without the cursor, and for no instant before."""
 
     status = 410
 

@@ -45,7 +45,7 @@ class PriceRepository:
     ) -> None:
         """Note that what can be read of the series has changed; `anew`: that nothing before can be told any more."""
         values = {"source": source, "version": version, "updated_at": now} | (
-            {"first_version": version} if anew else {}
+            {"first_version": version, "replaced_at": now} if anew else {}
         )
         which = (col(Series.dataset) == dataset, col(Series.frequency) == frequency)
         self._session.execute(update(Series).where(*which).values(values))

@@ -111,7 +111,8 @@ class PriceQuery(Range):
         default=None,
         description=(
             "As it was known at this instant: bars that came later and later revisions left out. It is 15 minutes ago "
-            "at the latest: until then, more may come of what the source was asked for by then."
+            "at the latest: until then, more may come of what the source was asked for by then. 410 `version-gone` for "
+            "an instant before the series was replaced."
         ),
     )
     cursor: str | None = Field(

@@ -15,6 +15,7 @@ from shared.clock import Clock
 from shared.errors import invalid
 
 NOTHING: Counts = {"inserted": 0, "revised": 0, "unchanged": 0}
+NEVER_STORED: Mapping[str, Any] = {"version": 0, "first_version": 0, "replaced_at": None}
 NOTHING_KNOWN = Known({}, None, None)
 
 
@@ -47,7 +48,8 @@ class PriceService:
         self._prices.allow_long_work()
         now = self._clock.now(self._session)
         held = self._prices.lock_series(dataset, frequency, source=source, now=now)
-        anew = _admit(dataset, frequency, stored=held.source, offered=source, replace=replace) == "replace"
+        step = _admit(dataset, frequency, stored=held.source, offered=source, replace=replace)
+        anew = step == "replace" and held.version > 0  # a series of which nothing was ever stored only begins
         if anew:
             self._prices.clear(dataset, frequency)
         version = held.version + 1
@@ -77,8 +79,7 @@ class PriceService:
         """The version that a window is of, the present one unless it says another; raises what reading it would."""
         series = self._prices.find_series(window.dataset, window.frequency)
         if window.as_of is not None or window.edition is not None:
-            known = {"now": self._clock.now(self._session), "version": 0, "first_version": 0}
-            known |= series.model_dump(include={"version", "first_version"}) if series else {}
+            known = {**(series.model_dump() if series else NEVER_STORED), "now": self._clock.now(self._session)}
             require_told(known, as_of=window.as_of, edition=window.edition, settled=policy.SETTLED)
         return window.edition or (Edition(series.version, series.updated_at) if series else Edition(0, None))
 
@@ -120,7 +121,7 @@ class PriceService:
 def require_told(
     series: Mapping[str, Any], *, as_of: datetime | None, edition: Edition | None, settled: timedelta
 ) -> None:
-    """Raises InvalidInput for an instant of which more may yet become known, and VersionGone.
+    """Raises InvalidInput for an instant of which more may yet become known, and VersionGone for what was replaced.
 
     `settled` after an instant, all that is told to be known then is stored.
     """
@@ -128,6 +129,8 @@ def require_told(
         minutes = settled // timedelta(minutes=1)
         raise invalid("query", "/as_of", f"an instant {f'{minutes} minutes' if minutes > 1 else 'a minute'} ago")
     if edition and not series["first_version"] <= edition.version <= series["version"]:
+        raise VersionGone
+    if as_of is not None and series["replaced_at"] is not None and as_of < series["replaced_at"]:
         raise VersionGone
 
 

@@ -174,6 +174,7 @@ def reading(frequency: str, text: Text, *, past: bool) -> str:
             from (select * from bars order by timestamp limit :limit) as shown
         )
         select page.*, (select count(*) from bars) > :limit as more, clock_timestamp() as now,
-            source, coalesce(version, 0) as version, coalesce(first_version, 0) as first_version, updated_at
+            source, coalesce(version, 0) as version, coalesce(first_version, 0) as first_version, updated_at,
+            replaced_at
         from page left join pricing.series on {SERIES}
     """  # noqa: S608

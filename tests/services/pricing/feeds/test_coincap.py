@@ -41,7 +41,6 @@ NOW = T0 + timedelta(days=2, minutes=30)
 PRICE = "109587.7240219355226081"
 SUPPLY = "19876725.0000000000000000"
 PATH = "/assets/bitcoin/history"
-DATA = Path(__file__).parents[4].parent / "shared" / "data"
 
 
 @dataclass
@@ -536,10 +535,8 @@ def test_a_key_read_from_a_file_may_end_in_a_newline(upstream: StandinCoinCap, t
         assert len(hours(coincap)) == 6
 
 
-def test_real_hours_arrive_as_they_stand_in_the_file(upstream: StandinCoinCap, coincap: CoinCap) -> None:
-    path = DATA / "btc_usd_1h_2017-2019.csv"
-    if not path.exists():
-        pytest.skip(f"no {path}")
+def test_real_hours_arrive_as_they_stand_in_the_file(upstream: StandinCoinCap, coincap: CoinCap, history: Path) -> None:
+    path = history / "btc_usd_1h_2017-2019.csv"
     upstream.load_csv("bitcoin", "h1", path, "open")
     start = datetime(2018, 1, 1, tzinfo=UTC)
     samples = coincap.history("bitcoin", "1h", start=start, end=start + coincap.span("1h")).samples
@@ -549,11 +546,8 @@ def test_real_hours_arrive_as_they_stand_in_the_file(upstream: StandinCoinCap, c
     assert len(samples) == 720
 
 
-def test_a_hole_in_the_days_stays_a_hole(upstream: StandinCoinCap, coincap: CoinCap) -> None:
-    path = DATA / "btc_usd_1d_2014-2020.csv"
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    upstream.load_csv("bitcoin", "d1", path, "close")
+def test_a_hole_in_the_days_stays_a_hole(upstream: StandinCoinCap, coincap: CoinCap, history: Path) -> None:
+    upstream.load_csv("bitcoin", "d1", history / "btc_usd_1d_2014-2020.csv", "close")
     march, may = datetime(2019, 3, 1, tzinfo=UTC), datetime(2019, 5, 1, tzinfo=UTC)
-    history = coincap.history("bitcoin", "1d", start=march, end=may)
-    assert (len(history.samples), history.rejected) == (61 - 12, [])
+    days = coincap.history("bitcoin", "1d", start=march, end=may)
+    assert (len(days.samples), days.rejected) == (61 - 12, [])

@@ -17,7 +17,7 @@ from services.pricing.feeds.policy import BACKFILL, SYNC
 from services.pricing.settings import PricingSettings
 from shared.jobs import LEASE, Job, JobRuns, request_run
 from tests.conftest import ROOT
-from tests.proof import PROOF
+from tests.proof import PROOF, figure
 from tests.services.pricing.conftest import DAY, HOUR
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
 from tests.standins.coincap import StandinCoinCap, point
@@ -204,13 +204,16 @@ def test_s3_a_run_killed_with_9_is_taken_up_where_it_was(world: World, settings:
         else:
             world.sql(DUE_AGAIN)
         upstream.queries.clear()
+        again_at = time.monotonic()
         with process(settings, upstream):
             done = "select 1 from pricing.job_runs where job = 'sync-prices' and state = 'done' and attempts = 2"
             assert until(lambda: world.sql(done) == [(1,)])
+        seconds = round(time.monotonic() - again_at, 1)
         again = [query["start"] for _, query in upstream.queries if "interval" in query]
     assert len(set(asked) & set(again)) <= 1  # only the window that was under way
     stored = [(text, price) for text, price, _ in world.stored()]
     assert stored == [(str(row["date"]).replace(".000Z", "Z"), row["priceUsd"]) for row in hours]
+    figure("S3", killed_after_calls=len(asked), asked_twice=set(asked) & set(again), rows=stored, done_seconds=seconds)
 
 
 def test_a_dataset_that_is_added_gets_its_history_without_a_restart(world: World) -> None:

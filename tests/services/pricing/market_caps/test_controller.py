@@ -21,7 +21,7 @@ def service(service: Service) -> Service:
         for number in range(7):
             observed_at = T0 + timedelta(days=number, hours=20)
             day, cap = date(2025, 6, 10 + number), Decimal(f"139493812167{5 + number}.859863281250000000")
-            caps.record("BTC", {day: DayCap(cap, observed_at)}, provenance="observed")
+            caps.record("BTC", {day: DayCap(cap, observed_at)}, source="coincap", provenance="observed")
     return service
 
 
@@ -105,7 +105,7 @@ def test_asked_again_it_is_304_while_nothing_has_changed_for_who_may_read_now(se
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tags[0])
     with service.database.transaction() as session:
         cap = {date(2025, 6, 9): DayCap(Decimal("1.5"), T0 - timedelta(hours=4))}
-        MarketCapService(session, DatabaseClock()).record("BTC", cap, provenance="observed")
+        MarketCapService(session, DatabaseClock()).record("BTC", cap, source="coincap", provenance="observed")
     changed = service.get(CAPS, format="csv", known=tags[1])
     assert (changed.status_code, changed.headers["etag"] != tags[1]) == (200, True)
     entitlements.app.state.refusal = entitlements.REFUSAL

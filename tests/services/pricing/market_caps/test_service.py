@@ -21,7 +21,8 @@ def caps(session: Session) -> MarketCapService:
 
 
 def record(caps: MarketCapService, provenance: str, cap: str, day: date = DAY) -> bool:
-    return caps.record("BTC", {day: DayCap(Decimal(cap), T0)}, provenance=provenance) == 1
+    source = "sample" if provenance == "sample" else "coincap"
+    return caps.record("BTC", {day: DayCap(Decimal(cap), T0)}, source=source, provenance=provenance) == 1
 
 
 def stored(caps: MarketCapService) -> list[tuple[int, str, str]]:
@@ -60,7 +61,7 @@ def test_only_a_better_provenance_takes_the_place(
 def test_what_gives_way_is_kept_as_a_revision(session: Session) -> None:
     for hours, (provenance, cap) in enumerate([("derived", "1.50"), ("vendor-history", "2.50"), ("observed", "3.50")]):
         service = MarketCapService(session, FixedClock(T0 + hours * HOUR))
-        assert service.record("BTC", {DAY: DayCap(Decimal(cap), T0)}, provenance=provenance) == 1
+        assert service.record("BTC", {DAY: DayCap(Decimal(cap), T0)}, source="coincap", provenance=provenance) == 1
     rows = session.execute(
         text(
             "select market_cap_usd::text, provenance, recorded_at, superseded_at from pricing.market_cap_revisions "
@@ -76,8 +77,8 @@ def test_what_gives_way_is_kept_as_a_revision(session: Session) -> None:
 def test_many_days_are_written_at_once_each_by_its_own_right(caps: MarketCapService) -> None:
     record(caps, "observed", "1.0")
     days = {date(2025, 6, number): DayCap(Decimal(number), T0) for number in range(8, 13)}
-    assert caps.record("BTC", days, provenance="vendor-history") == 4
-    assert caps.record("BTC", {}, provenance="vendor-history") == 0
+    assert caps.record("BTC", days, source="coincap", provenance="vendor-history") == 4
+    assert caps.record("BTC", {}, source="coincap", provenance="vendor-history") == 0
     assert [day for day, _, provenance in stored(caps) if provenance == "vendor-history"] == [8, 9, 11, 12]
 
 
@@ -90,6 +91,14 @@ def test_the_first_real_value_replaces_the_sample_wholly(caps: MarketCapService)
     assert stored(caps) == [(9, "1394938121675.859863281250000000", "vendor-history")]
     assert source(caps) == "coincap"
     assert caps.held(date(2025, 6, 9)) == {"BTC": "vendor-history"}
+
+
+def test_one_real_sources_values_never_stand_among_anothers(caps: MarketCapService) -> None:
+    assert record(caps, "derived", "1.0")
+    other = {day: DayCap(Decimal(2), T0) for day in (DAY, date(2025, 6, 11))}
+    for replace in (False, True):
+        assert caps.record("BTC", other, source="vendor", provenance="observed", replace=replace) == 0
+    assert (stored(caps), source(caps)) == ([(10, "1.0", "derived")], "coincap")
 
 
 @pytest.mark.parametrize(

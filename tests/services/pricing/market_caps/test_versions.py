@@ -37,9 +37,15 @@ def read(caps: MarketCapService, *, version: int | None = None, as_of: datetime 
     return {row.date.day: f"{row.market_cap_usd} {row.provenance}" for row in told.rows}
 
 
+def source_of(provenance: str) -> str:
+    """Whose values they are in these tests."""
+    return "sample" if provenance == "sample" else "coincap"
+
+
 def write(session: Session, at: datetime, days: list[int], cap: int, provenance: str) -> None:
     told = {date(2025, 6, day): DayCap(Decimal(cap), at) for day in days}
-    MarketCapService(session, FixedClock(at)).record("BTC", told, provenance=provenance)
+    caps = MarketCapService(session, FixedClock(at))
+    caps.record("BTC", told, source=source_of(provenance), provenance=provenance)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -85,6 +91,16 @@ def test_a_version_before_the_sample_was_replaced_is_gone(session: Session) -> N
             read(caps, version=gone)
 
 
+def test_an_instant_before_the_sample_was_replaced_is_gone(session: Session) -> None:
+    write(session, T0, [9, 10], 1, "sample")
+    write(session, T0 + HOUR, [10], 2, "observed")
+    caps = MarketCapService(session, FixedClock(T0 + 2 * HOUR))
+    assert read(caps, as_of=T0 + HOUR) == {10: "2 observed"}
+    for gone in (T0, T0 + HOUR - timedelta(microseconds=1)):
+        with pytest.raises(VersionGone):
+            read(caps, as_of=gone)
+
+
 def test_an_instant_to_come_is_refused(session: Session) -> None:
     with pytest.raises(InvalidInput):
         read(MarketCapService(session, FixedClock(T0)), as_of=datetime.fromisoformat("2999-01-01T00:00:00Z"))
@@ -93,13 +109,14 @@ def test_an_instant_to_come_is_refused(session: Session) -> None:
 def record(database: Database, days: list[date], cap: int, provenance: str, *, clock: Clock | None = None) -> None:
     with database.transaction() as session:
         told = {day: DayCap(Decimal(cap), T0) for day in days}
-        MarketCapService(session, clock or DatabaseClock()).record("BTC", told, provenance=provenance)
+        caps = MarketCapService(session, clock or DatabaseClock())
+        caps.record("BTC", told, source=source_of(provenance), provenance=provenance)
 
 
 def test_a_writer_that_waited_for_another_revises_what_that_one_wrote(database: Database) -> None:
     with database.transaction() as session:
         caps = MarketCapService(session, DatabaseClock())
-        caps.record("BTC", {MIDDLE: DayCap(Decimal(1), T0)}, provenance="derived")
+        caps.record("BTC", {MIDDLE: DayCap(Decimal(1), T0)}, source="coincap", provenance="derived")
         second = Thread(target=record, args=(database, [MIDDLE], 2, "observed"))
         second.start()
         time.sleep(0.2)
@@ -194,6 +211,16 @@ def test_a_later_page_keeps_its_tag_and_is_gone_once_the_sample_was_replaced(ser
     record(service.database, [MIDDLE], 2, "observed")
     for known in (None, page.headers["etag"]):
         answer = service.get(following, known=known)
+        assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
+
+
+def test_an_instant_before_the_sample_was_replaced_is_gone_over_http_too(service: Service) -> None:
+    record(service.database, [MIDDLE], 1, "sample", clock=FixedClock(T0))
+    then = service.get(CAPS, as_of="2025-06-12")
+    assert (len(then.json()["data"]), then.json()["source"]) == (1, "sample")
+    record(service.database, [MIDDLE], 2, "observed")
+    for known in (None, then.headers["etag"]):
+        answer = service.get(CAPS, as_of="2025-06-12", known=known)
         assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
 
 

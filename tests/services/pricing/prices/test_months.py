@@ -17,7 +17,7 @@ from services.pricing.prices.service import PriceService
 from tests.services.pricing.conftest import DAY, Bar, FixedClock, bars
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-DAILY = "btc_usd_1d_2014-2020.csv"
+BTC, ETH = "btc_usd_1d_2014-2020.csv", "eth_usd_1d_2016-2020.csv"
 
 
 def months(session: Session, start: datetime = EARLIEST, end: datetime = LATEST) -> list[dict[str, object]]:
@@ -30,16 +30,19 @@ def load(session: Session, samples: list[Bar], now: datetime = NOW) -> None:
     PriceService(session, FixedClock(now)).load("BTC", "1d", "imported", samples)
 
 
-def real_days(history: Path) -> list[Bar]:
-    with (history / DAILY).open() as lines:
+def real_days(file: Path) -> list[Bar]:
+    with file.open() as lines:
         rows = read_rows(lines, period=DAY, now=NOW)
         return [Bar(row.timestamp, row.price) for row in rows]
 
 
-def test_months_of_the_real_history_equal_an_independent_computation(session: Session, history: Path) -> None:
-    load(session, real_days(history))
+@pytest.mark.parametrize("name", [BTC, ETH])
+def test_months_of_the_real_history_equal_an_independent_computation(
+    session: Session, history: Path, name: str
+) -> None:
+    load(session, real_days(history / name))
     by_month: dict[str, list[str]] = defaultdict(list)
-    with (history / DAILY).open() as lines:
+    with (history / name).open() as lines:
         for row in csv.DictReader(lines):
             by_month[row["date"][:7]].append(row["close"])
     found = months(session)
@@ -58,7 +61,7 @@ def test_months_of_the_real_history_equal_an_independent_computation(session: Se
 
 
 def test_the_real_hole_of_twelve_days_is_reported(session: Session, history: Path) -> None:
-    load(session, real_days(history))
+    load(session, real_days(history / BTC))
     days, whole = PriceService(session, FixedClock(NOW)).coverage("BTC", ["1d", "1mo"])
     hole = (datetime(2019, 3, 20, tzinfo=UTC), datetime(2019, 4, 1, tzinfo=UTC), 12)
     assert [(gap.start, gap.end, gap.missing) for gap in days.gaps] == [hole]

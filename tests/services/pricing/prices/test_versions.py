@@ -118,6 +118,30 @@ def test_a_version_before_the_series_was_replaced_is_gone(session: Session) -> N
     assert (len(read(prices, version=2)), len(read(prices, version=3))) == (3, 4)
 
 
+def test_an_instant_before_the_series_was_replaced_is_gone(session: Session) -> None:
+    clock = FixedClock(SEEN)
+    prices = PriceService(session, clock)
+    prices.load("BTC", "1h", "sample", bars(3))
+    clock.at = SEEN + DAY
+    assert len(read(prices, as_of=SEEN)) == 3
+    prices.load("BTC", "1h", "coincap", bars(4), seen_at=SEEN + DAY - HOUR)
+    clock.at = SEEN + 2 * DAY
+    assert len(read(prices, as_of=SEEN + DAY)) == 4
+    for gone in (SEEN, SEEN + DAY - HOUR, SEEN + DAY - timedelta(microseconds=1)):
+        with pytest.raises(VersionGone):
+            read(prices, as_of=gone)
+    prices.load("BTC", "1h", "coincap", bars(5))
+    assert len(read(prices, as_of=SEEN + DAY)) == 4
+
+
+def test_a_series_that_only_begins_replaces_nothing(session: Session) -> None:
+    clock = FixedClock(SEEN)
+    prices = PriceService(session, clock)
+    prices.load("BTC", "1h", "imported", bars(3), replace=True)
+    clock.at = SEEN + DAY
+    assert read(prices, as_of=SEEN - HOUR) == {}
+
+
 def test_an_instant_to_come_is_refused(session: Session) -> None:
     prices = PriceService(session, FixedClock(SEEN))
     with pytest.raises(InvalidInput):
@@ -193,6 +217,16 @@ def test_a_table_is_of_one_version_while_the_series_changes(service: Service, mo
     during = service.get(PRICES, frequency="1h", format="csv")
     assert (during.text, during.headers["etag"]) == (before.text, before.headers["etag"])
     assert service.get(PRICES, frequency="1h", limit=1).headers["tickgate-series-version"] > "2"
+
+
+def test_an_answer_about_an_instant_stays_or_is_gone_over_http(service: Service) -> None:
+    service.load("BTC", "1h", bars(3), source="sample", seen_at=T0 + DAY)
+    told = service.get(PRICES, frequency="1h", as_of="2025-06-12")
+    assert (len(told.json()["data"]), told.json()["source"]) == (3, "sample")
+    service.load("BTC", "1h", bars(3, price="7"))
+    for known in (None, told.headers["etag"]):
+        answer = service.get(PRICES, frequency="1h", as_of="2025-06-12", known=known)
+        assert (answer.status_code, answer.json()["code"]) == (410, "version-gone")
 
 
 def test_as_of_over_http(service: Service) -> None:

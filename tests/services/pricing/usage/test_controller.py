@@ -75,7 +75,7 @@ def test_what_is_asked_for_with_head_is_not_handed_out(service: Service) -> None
 def test_market_caps_are_counted_unless_they_were_known(service: Service) -> None:
     with service.database.transaction() as session:
         caps = {date(2025, 6, n): DayCap(Decimal("1.5"), NOW) for n in (1, 2, 3)}
-        MarketCapService(session, DatabaseClock()).record("BTC", caps, provenance="observed")
+        MarketCapService(session, DatabaseClock()).record("BTC", caps, source="coincap", provenance="observed")
     etag = service.get("/v1/datasets/BTC/market-caps", limit=2).headers["etag"]
     service.get("/v1/datasets/BTC/market-caps", limit=2, known=etag)
     service.get("/v1/datasets/BTC/market-caps", format="csv")
