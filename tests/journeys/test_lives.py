@@ -1,5 +1,6 @@
 """The life of a request and of a grant over HTTP, with all that may become of them and who is told what."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -117,3 +118,14 @@ def test_a_blocked_account_reads_nothing_until_it_is_unblocked_and_keeps_what_it
     assert (denied.status_code, denied.json()["code"]) == (403, "blocked")
     assert _sent(ops.post(f"/v1/accounts/{account}/unblock", json={"reason": "Paid"}))["standing"] == "good"
     assert _read(quant, "1d").status_code == 200
+
+
+def test_that_a_trial_ended_is_told_by_the_announcer_though_nobody_looked(
+    ops: httpx.Client, quant: httpx.Client
+) -> None:
+    account, soon = quant.get("/v1/me").json()["account"], datetime.now(UTC) + timedelta(seconds=2)
+    gift = {"account": account, "dataset": "BTC", "frequencies": ["1d"], "trial": True, "ends_at": soon.isoformat()}
+    [trial] = _sent(ops.post("/v1/grants", json={**gift, **REASON}), 201)["data"]
+    with suppress(AssertionError):  # it looks every half a minute, which is as long as is waited for here
+        _told(quant, "grant.ended", trial["id"])
+    _told(quant, "grant.ended", trial["id"])

@@ -103,6 +103,19 @@ def test_relays_at_the_same_moment_lease_each_event_once(ground: Ground) -> None
     assert all(state == ("sent", 0) for state in states(ground)[: len(leased)])
 
 
+def test_a_relay_waits_for_no_event_that_somebody_holds(ground: Ground) -> None:
+    published(ground, 2)
+    with psycopg.connect(ground.owner_url) as holding:
+        row = holding.execute("select id from ground.outbox order by id limit 1 for update").fetchone()
+        with ground.database.transaction() as session:
+            session.execute(text("set local lock_timeout = '100ms'"))
+            taken_meanwhile = [event for event, _ in take_due(session, outbox)]
+        holding.rollback()
+    assert row is not None
+    assert len(taken_meanwhile) == 1
+    assert taken(ground) == [row[0]]
+
+
 def test_an_event_that_could_not_be_handed_over_is_due_at_once(ground: Ground) -> None:
     published(ground, 2)
     events = taken(ground)

@@ -3,8 +3,9 @@
 import structlog
 
 from services.entitlements.accounts.source import fetch_keyless
-from services.entitlements.deliveries.service import disable_keyless
+from services.entitlements.deliveries.service import disable_keyless, give_up
 from services.entitlements.webhooks.repository import SWEPT, WebhookRepository
+from services.entitlements.webhooks.service import DUE
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.errors import TemporarilyUnavailable
@@ -36,4 +37,17 @@ def sweep_deliveries(_settings: ServiceSettings, database: Database) -> None:
             swept = WebhookRepository(session).sweep(DatabaseClock().now(session))
 
 
-chores = (Chore("end-keyless", 30, end_keyless), Chore("sweep-deliveries", 3600, sweep_deliveries))
+def fail_abandoned(_settings: ServiceSettings, database: Database) -> None:
+    """Say of what waits for an attempt that was given up that it has failed, each in a transaction."""
+    with database.transaction() as session:
+        abandoned = WebhookRepository(session).abandoned(DUE)
+    for due in abandoned:
+        with database.transaction() as session:
+            give_up(session, due, DatabaseClock().now(session))
+
+
+chores = (
+    Chore("end-keyless", 30, end_keyless),
+    Chore("fail-abandoned", 30, fail_abandoned),
+    Chore("sweep-deliveries", 3600, sweep_deliveries),
+)

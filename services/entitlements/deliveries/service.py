@@ -2,10 +2,11 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -29,6 +30,7 @@ logger = structlog.get_logger(__name__)
 AT_ONCE = 2  # attempts of one account in one worker, so that one account cannot hold all threads
 DISABLED = "webhook.disabled"
 NOT_SIGNED = "not-signed"
+GIVEN_UP = "given-up"
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class DeliveryService:
             return partial(self._write_down, self._send(parcel))
 
     def _pack(self, session: Session, event: Event) -> _Parcel | None:
-        found = _held(WebhookRepository(session), event)
-        if found is None or not _is_due(found[0], event):
+        found = _taken_up(WebhookRepository(session), event.payload)
+        if found is None or not _is_due(found[0], event.payload):
             return None
         (delivery, webhook), now = found, self._clock.now(session)
         old = still_valid(webhook.old_secrets, now)
@@ -90,13 +92,12 @@ class DeliveryService:
 
     def _write_down(self, outcome: Outcome, session: Session, event: Event) -> None:
         webhooks = WebhookRepository(session)
-        found = _held(webhooks, event)
+        found = _taken_up(webhooks, event.payload)
         if found is None:
             return
         (delivery, webhook), now = found, self._clock.now(session)
-        told = {"status": outcome.status, "error": outcome.error, "milliseconds": outcome.milliseconds}
-        delivery.log = [*delivery.log, {"at": instant_text(now), **told}]
-        if _is_due(delivery, event):  # else it was sent, but a replay or the webhook's end came in between
+        _log(delivery, outcome, now)
+        if _is_due(delivery, event.payload):  # else it was sent, but a replay or the webhook's end came in between
             self._settle(session, webhooks, delivery, webhook, outcome, now)
         webhooks.flush()
 
@@ -173,9 +174,22 @@ def _tell_disabled(session: Session, webhook: Webhook, reason: str) -> None:
     announce(session, DISABLED, to=webhook.account, data=notice)
 
 
-def _held(webhooks: WebhookRepository, event: Event) -> tuple[Delivery, Webhook] | None:
+def give_up(session: Session, due: Mapping[str, Any], now: datetime) -> None:
+    """No attempt follows, as its event was given up: the worker died of it, say. Its owner sees it, and may replay."""
+    found = _held(WebhookRepository(session), due)
+    if found is not None and _is_due(found[0], due):
+        found[0].state, found[0].next_at = "failed", None
+        _log(found[0], Outcome(error=GIVEN_UP), now)
+
+
+def _log(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+    told = {"status": outcome.status, "error": outcome.error, "milliseconds": outcome.milliseconds}
+    delivery.log = [*delivery.log, {"at": instant_text(now), **told}]
+
+
+def _held(webhooks: WebhookRepository, due: Mapping[str, Any]) -> tuple[Delivery, Webhook] | None:
     """What a due event is about, held until the transaction ends; None once the webhook is gone."""
-    found = webhooks.delivery(UUID(event.payload["delivery"]))
+    found = webhooks.delivery(UUID(due["delivery"]))
     webhook = webhooks.lock(found.webhook_id) if found else None
     if found is None or webhook is None:
         return None
@@ -186,9 +200,22 @@ def _held(webhooks: WebhookRepository, event: Event) -> tuple[Delivery, Webhook]
     return delivery, webhook
 
 
-def _is_due(delivery: Delivery, event: Event) -> bool:
+def _taken_up(webhooks: WebhookRepository, due: Mapping[str, Any]) -> tuple[Delivery, Webhook] | None:
+    """The same, for an attempt: what was given up goes on, now that its event does."""
+    found = _held(webhooks, due)
+    if found is not None and found[1].disabled_at is None and _is_given_up(found[0], due):
+        found[0].state = "pending"
+    return found
+
+
+def _is_given_up(delivery: Delivery, due: Mapping[str, Any]) -> bool:
+    last = delivery.log[-1]["error"] if delivery.log else None
+    return (delivery.state, delivery.round, last) == ("failed", due["round"], GIVEN_UP)
+
+
+def _is_due(delivery: Delivery, due: Mapping[str, Any]) -> bool:
     """Whether no replay took its place, nor its webhook's end."""
-    return delivery.state == "pending" and delivery.round == event.payload["round"]
+    return delivery.state == "pending" and delivery.round == due["round"]
 
 
 def _nothing(_session: Session, _event: Event) -> None:

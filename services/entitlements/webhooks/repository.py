@@ -1,16 +1,19 @@
 """Reads and writes the rows of webhooks and deliveries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, update
+import sqlalchemy
+from sqlalchemy import Uuid, and_, delete, exists, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from services.entitlements.accounts.entities import Account
+from services.entitlements.database import outbox
 from services.entitlements.webhooks.entities import Delivery, Webhook
 
 KEPT = timedelta(days=30)
@@ -112,6 +115,15 @@ class WebhookRepository:
         old = old.limit(SWEPT).with_for_update(skip_locked=True)
         gone = delete(Delivery).where(col(Delivery.id).in_(old)).returning(col(Delivery.id))
         return len(self._session.execute(gone).all())
+
+    def abandoned(self, due: str) -> Sequence[Mapping[str, Any]]:
+        """What the events of type `due` that were given up are about, where it still waits; some."""
+        about = outbox.c.payload
+        is_about = and_(
+            col(Delivery.id) == about["delivery"].astext.cast(Uuid), col(Delivery.round) == about["round"].as_integer()
+        )
+        dead = (outbox.c.state == "dead", outbox.c.type == due, col(Delivery.state) == "pending")
+        return self._session.scalars(sqlalchemy.select(about).join(Delivery, is_about).where(*dead).limit(SWEPT)).all()
 
     def flush(self) -> None:
         """Write what was changed."""

@@ -85,7 +85,7 @@ class Attempt(Output):
     status: int | None = Field(description="What the receiver answered.", examples=[200])
     error: str | None = Field(
         description="timeout, connection-failed, protocol-error, no-such-host, target-refused or, by a fault of ours, "
-        "not-signed.",
+        "not-signed, or given-up: nothing is tried any more until you replay it.",
         examples=[None],
     )
     milliseconds: int

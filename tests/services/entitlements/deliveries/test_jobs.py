@@ -7,20 +7,22 @@ import pytest
 import sqlmodel
 from sqlalchemy import func, select, update
 
-from services.entitlements.deliveries.jobs import end_keyless, sweep_deliveries
+from services.entitlements.database import outbox
+from services.entitlements.deliveries.jobs import end_keyless, fail_abandoned, sweep_deliveries
 from services.entitlements.settings import EntitlementsSettings
 from services.entitlements.webhooks.entities import Delivery
 from services.entitlements.webhooks.repository import KEPT
 from services.entitlements.webhooks.schemas import WebhookOut
 from services.entitlements.webhooks.secrets import WebhookSecrets
-from services.entitlements.webhooks.service import WebhookService
+from services.entitlements.webhooks.service import DUE, WebhookService
+from shared.backlog import replay
 from shared.clock import DatabaseClock
 from shared.database import Database
 from shared.principal import Principal
 from shared.settings import ServiceSettings
 from tests.conftest import Stores
 from tests.services.entitlements.conftest import FAKES
-from tests.services.entitlements.deliveries.post import FAILED, Post, Scripted
+from tests.services.entitlements.deliveries.post import FAILED, OK, Post, Scripted, close
 from tests.services.entitlements.fakes import KEYLESS, OPS, QUANT
 
 NOWHERE = "http://127.0.0.1:1"
@@ -53,6 +55,65 @@ def test_without_a_usable_key_ops_hears_nothing_and_while_that_is_unknown_nothin
     assert [one.disabled_reason for one in webhooks(database, KEYLESS)] == [reason] * 2
     for who in (OPS, QUANT, quant):
         assert [one.state for one in webhooks(database, who)] == ["active"]
+
+
+def abandoned(database: Database) -> tuple[Post, UUID]:
+    """Two deliveries that failed once and wait, and of the first the next attempt killed its workers."""
+    post = Post(database, Scripted(FAILED, FAILED, OK))
+    webhook = post.add().id
+    for _ in range(2):
+        post.announce()
+    with database.transaction() as session:
+        first = (
+            select(outbox.c.id).where(outbox.c.type == DUE, outbox.c.state == "pending").order_by(outbox.c.id).limit(1)
+        )
+        session.execute(update(outbox).where(outbox.c.id == first.scalar_subquery()).values(state="dead", attempts=5))
+    for _ in range(2):
+        fail_abandoned(ServiceSettings.model_construct(), database)
+    assert log(post, webhook) == [("pending", [500]), ("failed", [500, "given-up"])]
+    return post, webhook
+
+
+def log(post: Post, webhook: UUID) -> list[tuple[str, list[int | str | None]]]:
+    """State and attempts of the deliveries, the latest first."""
+    return [
+        (one.state, [attempt.status or attempt.error for attempt in one.attempts]) for one in post.deliveries(webhook)
+    ]
+
+
+def replayed(post: Post) -> int:
+    """What the operator lets be tried again."""
+    with post.database.transaction() as session:
+        return replay(session, outbox)
+
+
+def test_a_delivery_whose_attempt_was_given_up_has_failed_and_its_owner_can_replay_it(database: Database) -> None:
+    post, webhook = abandoned(database)
+    [_, given_up] = post.deliveries(webhook)
+    assert given_up.next_attempt_at is None
+    with database.transaction() as session:
+        post.owner(session).replay(webhook, given_up.id)
+    post.work()
+    delivered = [500, "given-up", 200]
+    assert log(post, webhook)[1] == ("delivered", delivered)
+    assert replayed(post) == 1
+    post.work()
+    assert log(post, webhook)[1] == ("delivered", delivered)
+
+
+def test_it_goes_on_where_the_operator_replays_its_event(database: Database) -> None:
+    post, webhook = abandoned(database)
+    assert replayed(post) == 1
+    post.work()
+    assert log(post, webhook)[1] == ("delivered", [500, "given-up", 200])
+
+
+def test_it_does_not_where_its_webhook_was_disabled_meanwhile(database: Database) -> None:
+    post, webhook = abandoned(database)
+    close(database, QUANT)
+    assert replayed(post) == 1
+    post.work()
+    assert log(post, webhook)[1] == ("failed", [500, "given-up"])
 
 
 def test_what_was_over_a_month_ago_is_deleted_and_nothing_else(database: Database) -> None:

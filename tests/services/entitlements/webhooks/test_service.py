@@ -1,5 +1,7 @@
 """What the owner of a webhook can do, and what Ops can."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from sqlalchemy.orm import Session
 from sqlmodel import select
@@ -12,7 +14,7 @@ from services.entitlements.webhooks.service import ADDED, MOST, WebhookService
 from shared.clock import DatabaseClock
 from shared.errors import InvalidInput, TemporarilyUnavailable
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import OPS, OTHER, QUANT
+from tests.services.entitlements.fakes import OPS, OTHER, QUANT, T0, SetClock
 
 URL = "https://receiver.example.com/hook"
 SECRETS = WebhookSecrets("a key only for tests")
@@ -77,3 +79,12 @@ def test_ten_are_enough(session: Session) -> None:
 def test_a_target_that_is_never_spoken_to_is_refused_at_once(session: Session, url: str) -> None:
     with pytest.raises(InvalidInput):
         WebhookService(session, DatabaseClock(), SECRETS, QUANT).add(url)
+
+
+def test_an_old_secret_is_good_for_a_day_and_no_longer(session: Session) -> None:
+    clock = SetClock()
+    owner = WebhookService(session, clock, SECRETS, QUANT)
+    rotated = owner.rotate(owner.add(URL).id)
+    assert rotated.old_secret_until == T0 + timedelta(days=1)
+    [[old]] = session.scalars(select(Webhook.old_secrets))
+    assert datetime.fromisoformat(old["until"]) == T0 + timedelta(days=1)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
+import httpx
 import pytest
 
 from cli.embedded.children import free_port
@@ -99,6 +100,34 @@ def test_d5_without_the_check_the_listener_is_reached(listener: Listener) -> Non
     for host in ("127.0.0.1", "localhost", "2130706433", "[::1]"):
         post(f"http://{host}:{listener.port}/")
     assert listener.connections >= 4
+
+
+@pytest.fixture
+def proxied(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Listener:
+    """The environment names a proxy, as it may in a company's network."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        for written in (name, name.upper()):
+            monkeypatch.setenv(written, f"http://127.0.0.1:{listener.port}")
+    for written in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(written, raising=False)
+    return listener
+
+
+def test_d5_a_proxy_that_the_environment_names_is_not_used(proxied: Listener) -> None:
+    authority = Authority()
+    with receiving(saying(204), tls=authority.serving(NAME)) as received:
+        receiver = HttpReceiver(anywhere=True, resolver=lambda *_: ["127.0.0.1"], tls=authority.trusting())
+        assert receiver.post(f"https://{NAME}:{received.port}/hook", HEADERS, "{}").status == 204
+    with receiving(saying(204)) as received:
+        assert post(received.url).status == 204
+    assert proxied.connections == 0
+
+
+def test_d5_whoever_trusts_the_environment_uses_it(proxied: Listener) -> None:
+    """The negative control of the test above."""
+    with suppress(httpx.HTTPError):
+        httpx.post(f"https://{NAME}/hook")
+    assert proxied.connections == 1
 
 
 def test_d5_a_redirect_is_not_followed(listener: Listener) -> None:
