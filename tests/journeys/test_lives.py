@@ -117,3 +117,20 @@ def test_a_blocked_account_reads_nothing_until_it_is_unblocked_and_keeps_what_it
     assert (denied.status_code, denied.json()["code"]) == (403, "blocked")
     assert _sent(ops.post(f"/v1/accounts/{account}/unblock", json={"reason": "Paid"}))["standing"] == "good"
     assert _read(quant, "1d").status_code == 200
+
+
+def test_under_a_frequency_that_was_retired_market_caps_are_not_read_either(
+    ops: httpx.Client, quant: httpx.Client
+) -> None:
+    account = quant.get("/v1/me").json()["account"]
+    gift = {"account": account, "dataset": "BTC", "frequencies": ["1mo"], **REASON}
+    _sent(ops.post("/v1/grants", json=gift), 201)
+    for _ in range(3):
+        _sent(quant.get("/v1/datasets/BTC/market-caps"))
+    try:
+        assert ops.delete("/v1/datasets/BTC/frequencies/1mo").status_code == 204
+        caps, prices = quant.get("/v1/datasets/BTC/market-caps"), _read(quant, "1mo")
+    finally:
+        _sent(ops.patch("/v1/datasets/BTC", json={"frequencies": ["1h", "1d", "1mo"]}))
+    assert (caps.status_code, caps.json()["code"], "market_cap_usd" in caps.text) == (403, "ended", False)
+    assert (prices.status_code, prices.json()["code"]) == (410, "retired")
