@@ -42,14 +42,14 @@ class World:
         return settings_of(kind, self.env)
 
 
-def until(ask: Callable[[], Any], what: str) -> Any:
-    """Ask until the answer is true; fails after half a minute."""
-    deadline = time.monotonic() + PATIENCE
+def until(ask: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
+    """Ask until the answer is true; fails after half a minute, unless said."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := ask():
             return value
         time.sleep(0.05)
-    raise AssertionError(f"{what} did not come within {PATIENCE:.0f} s")
+    raise AssertionError(f"{what} did not come within {seconds:.0f} s")
 
 
 def settings_of(kind: type[Settings], env: dict[str, str]) -> Any:

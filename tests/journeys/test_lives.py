@@ -1,12 +1,11 @@
 """The life of a request and of a grant over HTTP, with all that may become of them and who is told what."""
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
-from tests.world import until
+from tests.world import PATIENCE, until
 
 REQUESTS = "/v1/access-requests"
 REASON = {"reason": "Signed again."}
@@ -17,14 +16,14 @@ def _sent(answer: httpx.Response, status: int = 200) -> Any:
     return answer.json()
 
 
-def _told(person: httpx.Client, type_: str, about: str) -> None:
+def _told(person: httpx.Client, type_: str, about: str, *, seconds: float = PATIENCE) -> None:
     """Wait for a message of this type that names this id."""
 
     def found() -> bool:
         rows = person.get("/v1/notifications", params={"limit": 500}).json()["data"]
         return any(row["type"] == type_ and about in str(row["data"]) for row in rows)
 
-    until(found, type_)
+    until(found, type_, seconds=seconds)
 
 
 def _read(quant: httpx.Client, frequency: str) -> httpx.Response:
@@ -126,6 +125,21 @@ def test_that_a_trial_ended_is_told_by_the_announcer_though_nobody_looked(
     account, soon = quant.get("/v1/me").json()["account"], datetime.now(UTC) + timedelta(seconds=2)
     gift = {"account": account, "dataset": "BTC", "frequencies": ["1d"], "trial": True, "ends_at": soon.isoformat()}
     [trial] = _sent(ops.post("/v1/grants", json={**gift, **REASON}), 201)["data"]
-    with suppress(AssertionError):  # it looks every half a minute, which is as long as is waited for here
-        _told(quant, "grant.ended", trial["id"])
-    _told(quant, "grant.ended", trial["id"])
+    _told(quant, "grant.ended", trial["id"], seconds=2 * PATIENCE)  # the announcer looks every half a minute
+
+
+def test_under_a_frequency_that_was_retired_market_caps_are_not_read_either(
+    ops: httpx.Client, quant: httpx.Client
+) -> None:
+    account = quant.get("/v1/me").json()["account"]
+    gift = {"account": account, "dataset": "BTC", "frequencies": ["1mo"], **REASON}
+    _sent(ops.post("/v1/grants", json=gift), 201)
+    for _ in range(3):
+        _sent(quant.get("/v1/datasets/BTC/market-caps"))
+    try:
+        assert ops.delete("/v1/datasets/BTC/frequencies/1mo").status_code == 204
+        caps, prices = quant.get("/v1/datasets/BTC/market-caps"), _read(quant, "1mo")
+    finally:
+        _sent(ops.patch("/v1/datasets/BTC", json={"frequencies": ["1h", "1d", "1mo"]}))
+    assert (caps.status_code, caps.json()["code"], "market_cap_usd" in caps.text) == (403, "ended", False)
+    assert (prices.status_code, prices.json()["code"]) == (410, "retired")

@@ -11,7 +11,7 @@ from shared.wire import Output, Query
 
 
 class AccessQuery(Query):
-    """Which cell; without a frequency, any of the dataset's, of which those in `offered` can be asked for."""
+    """Which cell; without a frequency, any of those in `offered`: what is retired may be read under no more."""
 
     account: UUID
     dataset: Symbol

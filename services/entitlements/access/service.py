@@ -53,7 +53,7 @@ class AccessService:
         """Whether the account may read the cell at this instant of the database's clock."""
         standing, account, stamp = self._grants.unclosed_stamped(query.account, query.dataset)
         now = self._clock.now(self._session)  # taken first, it could be before a renewal that the statement sees
-        active = [grant for grant in standing if status_of(grant, now) == "active"]
+        active = [grant for grant in _as_offered(standing, query, now) if status_of(grant, now) == "active"]
         # only who has no grant there was not read with them
         blocked = blocked_of(account if standing else self._accounts.find(query.account), now)
         if blocked is not None:
@@ -65,7 +65,7 @@ class AccessService:
             return yes.model_copy(update={"stamp": StampOut.model_validate(stamp)})
         cells = (query.account, query.dataset, [query.frequency] if query.frequency else SHORTEST_FIRST)
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
-        grants = self._grants.latest(*cells)
+        grants = _as_offered(self._grants.latest(*cells), query, now)
         access = access_of(grants, items, now)
         to_ask = self._helpful(query, _askable(access, query, grants, items, now), now)
         return _answer(access, query, active, now, to_ask=to_ask)
@@ -80,6 +80,16 @@ class AccessService:
         full = self._requests.count_undecided(query.account, now) >= MAX_OPEN
         outcomes = {frequency: STATUS[traces[query.dataset, frequency].outcome] for frequency in askable}
         return next((f for f, state in askable.items() if changes(state, outcomes[f], full=full)), None)
+
+
+def _as_offered(grants: Sequence[Grant], query: AccessQuery, now: datetime) -> Sequence[Grant]:
+    """The grants on a dataset as they are once its retirements, which who asks has heard of, are followed here."""
+    if query.frequency:
+        return grants
+    offered = set(query.offered)
+    return [
+        grant if grant.frequency in offered else Grant(**{**grant.model_dump(), "retires_at": now}) for grant in grants
+    ]
 
 
 def _askable(

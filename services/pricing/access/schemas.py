@@ -39,6 +39,7 @@ class Verdict(BaseModel):
 
 @dataclass(frozen=True)
 class Allowed:
-    """A yes, and up to when, where only a grace keeps it going."""
+    """A yes, among which frequencies that was asked, and up to when, where only a grace keeps it going."""
 
+    among: frozenset[str]
     grace_until: datetime | None = None

@@ -1,7 +1,7 @@
 """The catalog and entitlements, asked over their internal APIs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
@@ -45,19 +45,19 @@ class Access:
         where = [{"in": "query", "pointer": "/frequency", "message": "not offered"}]
         raise FrequencyNotOffered(dataset=symbol, frequencies=dataset.frequencies, errors=where)
 
-    async def require_allowed(self, account: UUID, symbol: str, frequency: str | None = None) -> None:
-        """Raises Denied; without a frequency any active grant on the dataset will do.
+    async def require_allowed(self, account: UUID, symbol: str, frequency: str) -> None:
+        """Raises Denied; where only a grace keeps the access going, its end is told."""
+        self._tell((await self._allowed(account, symbol, frequency, [])).grace_until)
 
-        Where only a grace keeps the access going, its end is told.
-        """
-        allowed = await self._allowed(account, symbol, frequency)
-        self._tell(allowed.grace_until)
+    async def require_any_allowed(self, account: UUID, dataset: OfferedDataset) -> None:
+        """The same, but any active grant on a frequency that is offered now will do."""
+        self._tell((await self._allowed(account, dataset.symbol, None, dataset.frequencies)).grace_until)
 
-    async def _allowed(self, account: UUID, symbol: str, frequency: str | None) -> Allowed:
-        cell = name_of(account, symbol, frequency)
-        if (remembered := self._memory.recall(cell)) is not None:
+    async def _allowed(self, account: UUID, symbol: str, frequency: str | None, offered: Sequence[str]) -> Allowed:
+        cell, among = name_of(account, symbol, frequency), frozenset(offered)
+        remembered = self._memory.recall(cell)
+        if remembered is not None and remembered.among <= among:  # else it may be under what is retired since
             return remembered
-        offered = [] if frequency else (await self.dataset(symbol)).frequencies
         asked = {"account": str(account), "dataset": symbol, "frequency": frequency, "offered": offered}
         query = urlencode({name: value for name, value in asked.items() if value}, doseq=True)
         answer = await self._entitlements.get("/internal/may", query)
@@ -65,7 +65,7 @@ class Access:
             raise TemporarilyUnavailable
         verdict = Verdict.model_validate_json(answer.body)
         if verdict.allowed:
-            allowed = Allowed(verdict.grace_until)
+            allowed = Allowed(among, verdict.grace_until)
             self._memory.remember(cell, allowed, until=verdict.until, stamp=verdict.stamp)
             return allowed
         if verdict.refusal is None:  # a no without a reason: nothing may be concluded but that it is no yes

@@ -31,10 +31,11 @@ CSV = {
     },
 )
 def list_market_caps(symbol: str, reading: Readable, caps: MarketCaps, counter: Counted, request: Request) -> Response:
-    """One value a day (20:00 UTC), oldest first, each with where it is from; needs any active grant on the dataset.
+    """One value a day (20:00 UTC), oldest first, each with where it is from.
 
-    CSV holds the whole range unless `limit` is given. A page that follows another is of the same version of the series,
-    even while days are added or revised; `Tickgate-Source` and `Tickgate-Series-Version` name both.
+    It needs an active grant on any frequency that the dataset is offered in. CSV holds the whole range unless `limit`
+    is given. A page that follows another is of the same version of the series, even while days are added or revised;
+    `Tickgate-Source` and `Tickgate-Series-Version` name both.
     """
     if reading.known and is_known(reading.known, tag(edition := caps.edition(reading.days), reading.format)):
         return Response(status_code=304, headers=headers_of(edition, reading.format))

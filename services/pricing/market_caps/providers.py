@@ -42,8 +42,7 @@ async def _reading(symbol: str, query: Annotated[MarketCapQuery, Query()], reque
     if query.cursor:
         days = _continued(days, cursors_of(request).load(scope, query.cursor))
     account, access = account_of(request), access_of(request)
-    await access.dataset(symbol)
-    await access.require_allowed(account, symbol)
+    await access.require_any_allowed(account, await access.dataset(symbol))
     whole = format_ == "csv" and "limit" not in query.model_fields_set
     known = ",".join(request.headers.getlist("if-none-match"))
     return Reading(days, None if whole else query.limit, scope, format_, known)

@@ -150,8 +150,13 @@ class Desk:
         return self.requests.find(request, by)
 
     def may(self, frequency: str | None = "1d", *, who: Principal = QUANT) -> AccessOut:
-        """Whether somebody may read a cell of BTC."""
-        return self.access.may(AccessQuery(account=who.account_id, dataset="BTC", frequency=frequency))
+        """Whether somebody may read a cell of BTC, or any that is offered."""
+        offered = [] if frequency else ["1h", "1d", "1mo"]
+        return self.access.may(
+            AccessQuery.model_validate(
+                {"account": who.account_id, "dataset": "BTC", "frequency": frequency, "offered": offered}
+            )
+        )
 
     def cells(self, *datasets: str, who: Principal = QUANT) -> list[CellOut]:
         """How it stands with somebody's cells of datasets, BTC unless said, at three frequencies each."""

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from services.entitlements.access.schemas import AccessOut, AccessQuery
 from services.entitlements.requests.errors import Cooldown
+from services.entitlements.retirements.schemas import Retiring
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, MS, OTHER, T0, SetClock
+from tests.services.entitlements.fakes import DAY, MS, OTHER, QUANT, T0, SetClock
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,32 @@ def test_without_a_frequency_any_running_grant_on_the_dataset_allows(desk: Desk,
     assert desk.may(None).allowed
     clock.at += DAY
     assert not desk.may(None).allowed
+
+
+def of_any(desk: Desk, *offered: str) -> AccessOut:
+    """What is answered about a dataset of which so much is offered."""
+    body = {"account": QUANT.account_id, "dataset": "BTC", "offered": offered}
+    return desk.access.may(AccessQuery.model_validate(body))
+
+
+def test_a_grant_on_what_is_not_offered_any_more_allows_nothing_before_its_retirement_is_followed(
+    desk: Desk, clock: SetClock
+) -> None:
+    desk.give("1h")
+    told = [(of_any(desk, *offered).state, of_any(desk, *offered).refusal) for offered in ((), ("1d",))]
+    assert [state for state, _ in told] == ["ended", "ended"]
+    assert of_any(desk, "1h", "1d").allowed
+    assert desk.may("1h").allowed  # which pricing does not ask, as it answers 410
+    desk.retirements.follow(Retiring(symbol="BTC", retired={"1h": clock.at}))
+    assert [(of_any(desk, *offered).state, of_any(desk, *offered).refusal) for offered in ((), ("1d",))] == told
+    desk.give("1d")
+    assert of_any(desk, "1d").allowed
+
+
+def test_what_waits_on_what_is_offered_says_so_beside_a_grant_on_what_is_not(desk: Desk) -> None:
+    desk.give("1h")
+    desk.ask("1d")
+    assert of_any(desk, "1d").state == "pending"
 
 
 def refusal(desk: Desk, frequency: str = "1d") -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Vendor:
     """Another vendor, for whom everything costs 7 dollars: three days of it."""
 
     name = "vendor"
+    at_once = 100
 
     def span(self, _frequency: str) -> timedelta:
         """Two days a call."""

@@ -45,6 +45,11 @@ def test_the_shape_and_who_is_asked(service: Service) -> None:
     assert entitlements.app.state.asked == [{"account": str(ACCOUNT), "dataset": "BTC", "offered": ["1h", "1d", "1mo"]}]
 
 
+def test_what_is_retired_is_not_among_what_is_asked_about(service: Service) -> None:
+    service.get("/v1/datasets/ETH/market-caps")
+    assert entitlements.app.state.asked[-1]["offered"] == ["1d"]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 7, 500])
 def test_pages_neither_skip_nor_repeat(service: Service, limit: int) -> None:
     answer, days = service.get(CAPS, limit=limit), []

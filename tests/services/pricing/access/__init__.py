@@ -1,0 +1,1 @@
+"""What pricing asks others."""
