@@ -12,6 +12,7 @@ import httpx
 
 from services.pricing.feeds import wire
 from services.pricing.feeds.errors import (
+    UNREADABLE,
     CreditsExhausted,
     KeyUnusable,
     RunOver,
@@ -31,6 +32,7 @@ TIMEOUTS = httpx.Timeout(10.0, connect=5.0)
 TOTAL_SECONDS = 30.0
 RUN_SECONDS = 600.0
 BODY_BYTES = 5_000_000
+RAW_BYTES = 2_000
 
 
 class Gate(Protocol):
@@ -59,7 +61,8 @@ class Connection:
     """GET with a key, tried at most five times and only while the source is unavailable, for ten minutes in all.
 
     `now`, `sleep`, `timer` (monotonic seconds) and `chance` (a number in [0, 1)) are arguments so that tests need not
-    wait. No error carries the key or the text of an answer. A try takes `total` seconds at most, from connecting to the
+    wait. No error says the key or the text of an answer; one that should have been data is carried by it, cut at 2,000
+    bytes and without the key, for quarantine. A try takes `total` seconds at most, from connecting to the
     last byte, whatever trickles in: it runs in an event loop, where that can be promised. For one thread.
     """
 
@@ -81,12 +84,13 @@ class Connection:
         self._timer = timer
         self._chance = chance
         self._total = total
+        self._key = _printable(key)
         self._over = timer() + RUN_SECONDS
         self._loop = asyncio.Runner()
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={
-                "Authorization": f"Bearer {_printable(key)}",
+                "Authorization": f"Bearer {self._key}",
                 "Accept": "application/json",
                 "Accept-Encoding": "identity",  # what is small on the wire could be endless in memory
             },
@@ -146,7 +150,7 @@ class Connection:
             raise self._failure(response, bytes(body))
         answer = _json(bytes(body))
         if answer is None:
-            raise SourceUnavailable("200 without JSON")
+            raise SourceUnavailable(UNREADABLE, raw=self._shown(body))
         if _is_retired(answer):
             raise SourceRetired
         return answer
@@ -155,11 +159,11 @@ class Connection:
         """The answer's head, and all of its body, in time and in size, or an error."""
         async with asyncio.timeout(self._total), self._client.stream("GET", path, params=asked) as response:
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise UnexpectedAnswer("compressed, although it was asked not to be")
+                raise UnexpectedAnswer("compressed, although it was asked not to be", raw="")
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > BODY_BYTES:
-                    raise UnexpectedAnswer(f"more than {BODY_BYTES} bytes")
+                    raise UnexpectedAnswer(f"more than {BODY_BYTES} bytes", raw=self._shown(body))
             return response
 
     def _failure(self, response: httpx.Response, body: bytes) -> SourceError:
@@ -175,7 +179,13 @@ class Connection:
             return UnknownAsset(response.request.url.path)
         if status == 429 or status >= 500:
             return SourceUnavailable(str(status), retry_after=self._retry_after(response))
-        return UnexpectedAnswer(str(status))
+        return UnexpectedAnswer(str(status), raw=self._shown(body))
+
+    def _shown(self, body: bytes | bytearray) -> str:
+        """How an answer begins, for people to look at: without the key, should it be repeated there."""
+        key = self._key.encode()
+        begin = bytes(body[: RAW_BYTES + len(key)]).replace(key, b"***")[:RAW_BYTES]
+        return begin.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
     def _retry_after(self, response: httpx.Response) -> float | None:
         """The seconds that `Retry-After` asks for, given as a number or as a date."""

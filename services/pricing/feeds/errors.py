@@ -1,6 +1,9 @@
 """Why a job cannot be run, how a price source fails, and why it is not called at all."""
 
+from services.pricing.feeds.entities import Rejected
 from shared.errors import Problem
+
+UNREADABLE = "200 without JSON"
 
 
 class JobNotFound(Problem):
@@ -22,16 +25,17 @@ class SourceError(Exception):
     ends_run = False  # whether asking for another series would fail in the same way
     lasts = False  # whether asking again in some minutes would
 
-    def __init__(self, detail: str = "") -> None:
+    def __init__(self, detail: str = "", *, raw: str | None = None) -> None:
         message = self.__doc__ or type(self).__name__
         super().__init__(f"{message} ({detail})" if detail else message)
+        self.rejected = [] if raw is None else [Rejected(raw, detail)]  # for quarantine: what should have been data
 
 
 class SourceUnavailable(SourceError):
     """The price source cannot answer now; trying later may help."""
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str = "", *, raw: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(detail, raw=raw)
         self.retry_after = retry_after
 
 

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from services.pricing.database import job_runs
 from services.pricing.feeds.entities import Position, Quarantined, Rejected, Sample, Suspect, Upstream
+from services.pricing.feeds.errors import UNREADABLE
 from shared.jobs import at_rest, request_run
 
 KEPT = timedelta(days=90)
@@ -25,8 +26,10 @@ select
     (select count(*) from pricing.suspect_prices) as feed_suspect,
     (select count(*) from pricing.feed_positions where failed_at is not null) as feed_failed,
     (select count(*) from pricing.feed_positions as series where exists (
-        select from pricing.quarantine as wrong where wrong.last_seen_at >= series.failed_at
-            and wrong.dataset = series.dataset and wrong.frequency = series.frequency)) as feed_drifted,
+        select from pricing.quarantine as wrong
+        where wrong.dataset = series.dataset and wrong.frequency = series.frequency
+            and (wrong.last_seen_at >= series.failed_at or (wrong.reason = :unreadable
+                and series.frequency <> 'cap' and wrong.last_seen_at >= series.tried_at)))) as feed_drifted,
     (select coalesce(max(failures), 0) from pricing.upstreams) as upstream_failures,
     (select count(*) from pricing.upstreams where open_until > clock_timestamp()) as upstream_open
 """
@@ -146,8 +149,9 @@ def lock_account(session: Session, source: str, now: datetime) -> Upstream:
 def feed_gauges(session: Session) -> dict[str, float]:
     """What was distrusted, which series failed and drifted, and how it stands with the sources; credits once called.
 
-    A series has drifted while its last answer failed and had something in it that went to quarantine.
+    A series has drifted while its last answer failed and had something in it that went to quarantine. What is no JSON
+    may pass, so prices are asked for again and have not failed for good; then it counts until the next try.
     """
-    found: dict[str, float] = dict(session.execute(text(GAUGES)).mappings().one())
+    found: dict[str, float] = dict(session.execute(text(GAUGES), {"unreadable": UNREADABLE}).mappings().one())
     left = session.execute(text(CREDITS)).scalar()
     return found if left is None else {**found, "upstream_credits_left": left}

@@ -1,7 +1,7 @@
 """What feeds do for prices: bring in what is new, then the history that is missing, newest first."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.pricing.feeds import policy
 from services.pricing.feeds.budget import Purpose
-from services.pricing.feeds.entities import Position
+from services.pricing.feeds.entities import Position, Rejected
 from services.pricing.feeds.errors import AnswerDrifted, BudgetSpent, FailedAlready, SourceError, SourceUnavailable
 from services.pricing.feeds.intake import Intake
 from services.pricing.feeds.repository import FeedRepository
@@ -202,7 +202,8 @@ class Feeds:
             one.position.failed_at = None if isinstance(error, SourceUnavailable) else one.position.tried_at
             if of_history and not one.empty:
                 one.position.history_failed_at = one.position.failed_at
-            self._keep(one)
+            self._keep(one, error.rejected)
+            tally.counts["rejected"] += len(error.rejected)
             tally.failed(error, one.name)
 
     def _load(self, one: Series, since: datetime, until: datetime, tally: Tally) -> None:
@@ -232,8 +233,10 @@ class Feeds:
             logger.error("answer drifted", dataset=one.feed.dataset, frequency=one.frequency)
             raise AnswerDrifted(history.rejected[0].reason)
 
-    def _keep(self, one: Series) -> None:
+    def _keep(self, one: Series, rejected: Sequence[Rejected] = ()) -> None:
         with self._database.transaction() as session:
+            kept = FeedRepository(session, one.feed.dataset, one.frequency)
+            kept.quarantine(rejected, source=self._source.name, seen_at=self._clock.now(session))
             self._keep_in(session, one)
 
     def _keep_in(self, session: Session, one: Series) -> None:

@@ -120,6 +120,8 @@ class Snapshots:
         except SourceError as error:
             tally.note(error)
             tally.unanswered.update(feed.dataset for feed in feeds)
+            for feed in feeds:  # whose it is does not stand there
+                self._unread(feed, CAP, error, tally)
             return {}
 
         def ask(feed: Feed, tally: Tally, **_: datetime) -> list[MarketCap]:
@@ -141,9 +143,11 @@ class Snapshots:
             self._quarantine(feed, "1h", hours.rejected, tally)
             return policy.derived(policy.judge(hours.samples, NOTHING_KNOWN, {}).trusted, feed.slug)
 
-        return self._one_by_one(feeds, slot, tally, ask)
+        return self._one_by_one(feeds, slot, tally, ask, frequency="1h")
 
-    def _one_by_one(self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask) -> Found:
+    def _one_by_one(
+        self, feeds: Sequence[Feed], slot: datetime, tally: Tally, ask: Ask, *, frequency: str = CAP
+    ) -> Found:
         start, end = policy.day_of(slot.date())
         found = {}
         for number, feed in enumerate(feeds):
@@ -151,6 +155,7 @@ class Snapshots:
                 caps = ask(feed, tally, start=start, end=end)
             except SourceError as error:
                 tally.note(error, feed.dataset)
+                self._unread(feed, frequency, error, tally)
                 if error.ends_run:
                     tally.unanswered.update(feed.dataset for feed in feeds[number:])
                     break
@@ -174,6 +179,7 @@ class Snapshots:
                 tally.notes.append(f"{feed.dataset}, earlier days: {error}")
                 if error.ends_run:
                     return
+                self._unread(feed, CAP, error, tally)
                 self._keep(feed, failed_at=began, history_failed_at=began)
 
     def _fill_one(self, feed: Feed, position: Position, tally: Tally) -> None:
@@ -209,6 +215,12 @@ class Snapshots:
         if told.rejected and not told.caps:
             tally.unanswered.add(feed.dataset)
         return told.caps
+
+    def _unread(self, feed: Feed, frequency: str, error: SourceError, tally: Tally) -> None:
+        """An answer that was no data goes to quarantine; of market capitalisations, it is a drift until one is."""
+        if error.rejected and frequency == CAP:
+            self._keep(feed, failed_at=self._now())
+        self._quarantine(feed, frequency, error.rejected, tally)
 
     def _quarantine(self, feed: Feed, frequency: str, rejected: Sequence[Rejected], tally: Tally) -> None:
         tally.counts["rejected"] += len(rejected)
