@@ -66,6 +66,11 @@ class Tally:
         fresh = [error for error in self.errors if not isinstance(error, FailedAlready)]
         return not any(error.lasts for error in fresh) and (bool(fresh) or not self.errors)
 
+    @property
+    def over(self) -> bool:
+        """Whether whatever else is asked would fail as something did."""
+        return any(error.ends_run for error in self.errors)
+
     def failed(self, error: SourceError, name: str | None = None) -> None:
         """Count and note a failure, of one series or of all."""
         self.counts["failed"] += 1

@@ -72,7 +72,7 @@ class Snapshots:
         """
         tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
         self._record_day(feeds, slot, tally)
-        if self._source.name != SAMPLE:  # made-up days before anybody came would only be in the way
+        if self._source.name != SAMPLE and not tally.over:  # made-up earlier days would only be in the way
             self._fill(feeds, tally)
         return tally.outcome(partial=tally.counts["missing"] > 0, rest=policy.REST)
 
@@ -86,6 +86,9 @@ class Snapshots:
                 for feed in feeds
                 if feed.dataset not in settled and is_better(way.provenance, held.get(feed.dataset))
             ]
+            if tally.over:
+                tally.unanswered.update(feed.dataset for feed in wanted)
+                continue
             with self._spending(way.purpose):
                 found = way.ask(wanted, slot, tally) if wanted else {}
             for feed in wanted:

@@ -200,8 +200,9 @@ def test_u2_a_day_that_was_refused_is_had_from_the_history_once_the_cause_is_men
     upstream.give_market_cap("bitcoin", "1.5")
     upstream.give_market_cap_history("bitcoin", [(SLOT, "1.25")])
     world.clock.at = SLOT
-    upstream.fail_next(kind, times=2)  # the day, and the days before it
+    upstream.fail_next(kind)
     runs.run_due()
+    assert world.calls() == 1
     ((state, rest),) = world.sql("select state, extract(epoch from due_at - finished_at)::int from pricing.job_runs")
     assert (state, rest, caps(world)) == ("failed", 86_400, [])
     world.clock.at = SLOT + DAY
@@ -209,6 +210,17 @@ def test_u2_a_day_that_was_refused_is_had_from_the_history_once_the_cause_is_men
     runs.run_due()
     assert world.sql("select state, attempts from pricing.job_runs") == [("done", 2)]
     assert caps(world) == [("2025-06-10", "1.25", "vendor-history")]
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "forbidden", "credits", "retired"])
+@pytest.mark.parametrize("slot", [SLOT, SLOT - DAY])
+def test_u2_a_refusal_is_asked_for_once_whatever_else_there_is_to_ask(
+    world: World, upstream: StandinCoinCap, slot: datetime, kind: str
+) -> None:
+    world.clock.at = SLOT
+    upstream.fail_next(kind, times=9)
+    outcome = world.snapshot(slot, BTC, ETH)
+    assert (outcome.state, outcome.counts, world.calls()) == ("failed", counts(missing=2), 1)
 
 
 def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked_at_twice(
