@@ -77,7 +77,10 @@ class Snapshots:
         return tally.outcome(partial=tally.counts["missing"] > 0, rest=policy.REST)
 
     def _record_day(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> None:
-        """Way after way, as long as somebody lacks the day; a day may hold what no way betters."""
+        """Way after way, as long as somebody lacks the day; a day may hold what no way betters.
+
+        What came by a worse way while a better one did not answer is missing still: another attempt may better it.
+        """
         held, settled = self._held(slot.date(), feeds), set[str]()
         ways = self._ways(slot)
         for way in ways:
@@ -99,9 +102,9 @@ class Snapshots:
                 self._progress(f"{feed.dataset} {slot.date()}")
         worst = ways[-1].provenance
         lacking = {f.dataset for f in feeds if f.dataset not in settled and is_better(worst, held.get(f.dataset))}
-        tally.counts["missing"] = len(lacking & tally.unanswered)
+        tally.counts["missing"] = len(tally.unanswered)
         tally.counts["unknown"] = len(lacking - tally.unanswered)
-        tally.counts["held"] = len(feeds) - len(lacking) - tally.counts["written"]
+        tally.counts["held"] = len(feeds) - len(lacking | settled | tally.unanswered)
 
     def _ways(self, slot: datetime) -> list[Way]:
         """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices."""

@@ -91,6 +91,42 @@ def test_a_better_provenance_that_comes_later_keeps_the_earlier_as_a_revision(
     assert revisions == [("5.0", "derived")]
 
 
+@pytest.mark.parametrize("fault", ["drift", "redirect", "html"])
+def test_a_derived_value_is_bettered_by_the_next_attempt_where_the_vendor_had_not_answered(
+    world: World, upstream: StandinCoinCap, fault: str
+) -> None:
+    missed = SLOT - DAY
+    upstream.give_history("bitcoin", "h1", [point(missed, "2.5", supply="4")])
+    upstream.give_market_cap_history("bitcoin", [(missed, "5.25")])
+    kind, options = ("body", {"text": '{"data":{"drift":1}}'}) if fault == "drift" else (fault, {})
+    upstream.fail_next(kind, times=5, path="marketcap-history", **options)
+    outcome = world.snapshot(missed, BTC)
+    assert (outcome.state, outcome.counts["written"], outcome.counts["missing"]) == (
+        "partial",
+        0 if fault == "html" else 1,
+        1,
+    )
+    upstream._faults.clear()
+    world.clock.at += 2 * HOUR
+    outcome = world.snapshot(missed, BTC)
+    assert (outcome.state, outcome.counts["written"], outcome.counts["missing"]) == ("done", 1, 0)
+    assert caps(world) == [("2025-06-09", "5.25", "vendor-history")]
+
+
+def test_a_derived_value_that_is_held_is_not_enough_while_the_vendor_does_not_answer(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    missed = SLOT - DAY
+    upstream.give_history("bitcoin", "h1", [point(missed, "2.5", supply="4")])
+    assert world.snapshot(missed, BTC).state == "done"
+    upstream.fail_next("redirect", path="marketcap-history")
+    outcome = world.snapshot(missed, BTC, Feed("NIL", "nothing", ("1d",)))
+    assert (outcome.state, outcome.counts) == ("partial", counts(missing=1, unknown=1, rejected=1))
+    upstream.give_market_cap_history("bitcoin", [])
+    assert world.snapshot(missed, BTC).counts == counts(held=1)
+    assert caps(world) == [("2025-06-09", "10.0", "derived")]
+
+
 def test_hours_that_carry_a_supply_derive_the_days_before_while_history_is_loaded(
     world: World, upstream: StandinCoinCap
 ) -> None:
