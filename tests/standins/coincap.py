@@ -109,19 +109,22 @@ class StandinCoinCap:
             for at, cap in sorted(caps, key=lambda told: told[0])
         ]
 
-    def fail_next(self, kind: str, times: int = 1, *, path: str | None = None, **options: Any) -> None:
-        """Let the next calls (whose path contains `path`) go wrong: a name in ANSWERS, MUTATIONS, or `unsorted`."""
+    def fail_next(self, kind: str, times: int = 1, *, path: str = "", asked: str | None = None, **options: Any) -> None:
+        """Let the next calls go wrong, whose path contains `path`, and a parameter `asked`.
+
+        How is a name in ANSWERS, MUTATIONS, or `unsorted`.
+        """
         if kind not in {*ANSWERS, *MUTATIONS, "unsorted"}:
             raise ValueError(f"the stand-in cannot fail by {kind!r}")
         with self._lock:
-            self._faults += [Fault(kind, path, options)] * times
+            self._faults += [Fault(kind, path, asked, options)] * times
 
     def note(self, path: str, asked: dict[str, str]) -> Fault | None:
         """Count a call and say what goes wrong with it."""
         with self._lock:
             self.calls[path] += 1
             self.queries.append((path, asked))
-            fault = next((fault for fault in self._faults if fault.path is None or fault.path in path), None)
+            fault = next((fault for fault in self._faults if fault.meets(path, asked)), None)
             if fault:
                 self._faults.remove(fault)
             return fault

@@ -38,8 +38,13 @@ class Fault:
     """One answer that goes wrong: where, how, and with which options."""
 
     kind: str
-    path: str | None
+    path: str
+    asked: str | None
     options: dict[str, Any]
+
+    def meets(self, path: str, asked: dict[str, str]) -> bool:
+        """Whether it is for this call."""
+        return self.path in path and (self.asked is None or any(self.asked in text for text in asked.values()))
 
 
 def rate_limited(wire: Wire, body: str, *, retry_after: str | None = None) -> None:

@@ -1,6 +1,5 @@
 """CoinCap v3 as a price source: its paths, its intervals, its windows."""
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ from services.pricing.feeds.budget import ASSET_BYTES, POINT_BYTES, cost
 from services.pricing.feeds.connection import TOTAL_SECONDS, Connection, Gate, Open
 from services.pricing.feeds.entities import Caps, History
 from services.pricing.feeds.errors import UnknownAsset
-from services.pricing.feeds.source import period, require_window
-
-SLUGS_A_CALL = 100
+from services.pricing.feeds.source import period, require_few, require_window
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class CoinCap:
     """
 
     name = "coincap"
+    at_once = 100
 
     def __init__(
         self,
@@ -89,15 +87,15 @@ class CoinCap:
 
     def market_caps(self, slugs: Sequence[str]) -> Caps:
         """One snapshot, `observed_at` being when the answer came; null and unknown ones are left out."""
-        found: list[Caps] = []
-        for first in range(0, len(slugs), SLUGS_A_CALL):
-            wanted = slugs[first : first + SLUGS_A_CALL]
-            with contextlib.suppress(UnknownAsset):
-                expected = cost(ASSET_BYTES * len(wanted))
-                answer = self._connection.get("/assets", {"ids": ",".join(wanted)}, expected=expected)
-                found.append(wire.market_caps(answer, wanted=wanted, observed_at=self._now()))
-        caps = [cap for told in found for cap in told.caps]
-        return Caps(caps, [item for told in found for item in told.rejected], any(told.sound for told in found))
+        require_few(self, slugs)
+        if not slugs:
+            return Caps([], [])
+        expected = cost(ASSET_BYTES * len(slugs))
+        try:
+            answer = self._connection.get("/assets", {"ids": ",".join(slugs)}, expected=expected)
+        except UnknownAsset:
+            return Caps([], [])
+        return wire.market_caps(answer, wanted=slugs, observed_at=self._now())
 
     def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
         """CoinCap's own market capitalisations in [start, end), at whatever moments it keeps."""

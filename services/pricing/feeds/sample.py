@@ -1,6 +1,7 @@
 """The bundled sample: generated prices that look like a market, the same on every machine and for ever."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ class SampleSource:
     """The `Source` named `sample`: any slug has a price, which is a pure function of the slug and the time."""
 
     name = "sample"
+    at_once = sys.maxsize
 
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now

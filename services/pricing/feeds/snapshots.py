@@ -121,6 +121,17 @@ class Snapshots:
         return SAMPLE if self._source.name == SAMPLE else provenance
 
     def _observed(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
+        """By as many as one question may name; what one of them gave stays, whatever becomes of the next."""
+        found: dict[str, MarketCap] = {}
+        for first in range(0, len(feeds), self._source.at_once):
+            some = feeds[first : first + self._source.at_once]
+            if tally.over:
+                tally.unanswered.update(feed.dataset for feed in some)
+            else:
+                found.update(self._observed_at_once(some, slot, tally))
+        return found
+
+    def _observed_at_once(self, feeds: Sequence[Feed], slot: datetime, tally: Tally) -> Found:
         try:
             told = self._source.market_caps([feed.slug for feed in feeds])
         except SourceError as error:

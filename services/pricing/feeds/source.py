@@ -14,6 +14,8 @@ class Source(Protocol):
     """Where prices come from; frequencies are `1h` and `1d`, datetimes aware; every call may raise `SourceError`."""
 
     name: str
+    at_once: int
+    """How many assets one question for current values may name."""
 
     def span(self, frequency: str) -> timedelta:
         """The largest window that one history call may ask for."""
@@ -28,7 +30,7 @@ class Source(Protocol):
         ...
 
     def market_caps(self, slugs: Sequence[str]) -> Caps:
-        """The market capitalisations right now; an asset without a known one is left out."""
+        """The market capitalisations right now, of `at_once` assets at most; one without a known value is left out."""
         ...
 
     def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
@@ -49,3 +51,9 @@ def require_window(source: Source, frequency: str, *, start: datetime, end: date
         raise ValueError("start and end need a time zone")
     if end - start > source.span(frequency):
         raise ValueError(f"one call may ask for {source.span(frequency).days} days of {frequency} at most")
+
+
+def require_few(source: Source, slugs: Sequence[str]) -> None:
+    """Refuse more assets than one call may name (`ValueError`)."""
+    if len(slugs) > source.at_once:
+        raise ValueError(f"one call may ask for {source.at_once} assets at most")

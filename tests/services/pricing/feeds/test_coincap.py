@@ -413,12 +413,14 @@ def test_market_caps_are_one_call_and_leave_out_the_unknown(coincap: CoinCap, up
     assert upstream.calls == {"/assets": 1}
 
 
-def test_market_caps_of_many_slugs_are_asked_by_the_hundred(coincap: CoinCap, upstream: StandinCoinCap) -> None:
-    slugs = [f"coin-{n}" for n in range(250)]
+def test_market_caps_of_more_slugs_than_a_hundred_cost_no_call(coincap: CoinCap, upstream: StandinCoinCap) -> None:
+    slugs = [f"coin-{n}" for n in range(101)]
     for slug in slugs:
         upstream.give_market_cap(slug, "5")
-    assert [cap.slug for cap in coincap.market_caps(slugs).caps] == slugs
-    assert upstream.calls["/assets"] == 3
+    assert [cap.slug for cap in coincap.market_caps(slugs[1:]).caps] == slugs[1:]
+    with pytest.raises(ValueError, match="100 assets at most"):
+        coincap.market_caps(slugs)
+    assert upstream.calls["/assets"] == 1
 
 
 @pytest.mark.parametrize("text", ['{"data":null}', '{"data":{"id":"bitcoin"}}', "[]", '{"error":"x"}'])

@@ -13,7 +13,7 @@ from services.pricing.feeds.snapshots import COUNTS, Snapshots
 from services.pricing.feeds.source import Source
 from shared.jobs import Job, JobRuns
 from tests.services.pricing.conftest import DAY, HOUR, FixedClock
-from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
+from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, Shallow, World
 from tests.standins.coincap import StandinCoinCap, point
 
 SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
@@ -41,6 +41,26 @@ def test_today_is_observed_with_one_call_for_all(world: World, upstream: Standin
     assert caps(world) == [("2025-06-10", "1394938121675.859863281250000000", "observed")]
     assert caps(world, "ETH") == [("2025-06-10", "250000000000.10", "observed")]
     assert upstream.calls["/assets"] == 1
+
+
+class ByTwos(Shallow):
+    """CoinCap's client that asks for fewer assets at once."""
+
+    at_once = 2
+
+
+@pytest.mark.parametrize(("kind", "calls", "missing"), [("redirect", 3, 2), ("credits", 2, 3)])
+def test_of_many_assets_those_that_were_answered_are_kept(
+    world: World, upstream: StandinCoinCap, kind: str, calls: int, missing: int
+) -> None:
+    many = [Feed(f"D{n}", f"coin-{n}", ("1d",)) for n in range(5)]
+    for feed in many:
+        upstream.give_market_cap(feed.slug, "5")
+    world.client = ByTwos
+    upstream.fail_next(kind, path="/assets", asked="coin-2")
+    outcome = world.snapshot(SLOT, *many)
+    assert (outcome.counts["written"], outcome.counts["missing"]) == (5 - missing, missing)
+    assert (outcome.partial, upstream.calls["/assets"]) == (True, calls)
 
 
 def test_a_run_of_the_same_day_changes_nothing(world: World, upstream: StandinCoinCap) -> None:
