@@ -11,6 +11,7 @@ from services.pricing.feeds.entities import MarketCap, Position, Sample, Suspect
 from services.pricing.feeds.schemas import Feed, Judged
 from services.pricing.prices.policy import PERIODS, SAMPLE, stored_frequencies
 from services.pricing.prices.schemas import Known
+from shared.jobs import CATCH_UP
 
 SYNC = "sync-prices"
 BACKFILL = "backfill-market-caps"
@@ -73,6 +74,11 @@ def rests(position: Position, now: datetime) -> bool:
 def is_of_day(at: datetime | None, now: datetime) -> bool:
     """Whether it was on this day (UTC)."""
     return at is not None and at.date() == now.date()
+
+
+def may_be_missed(slot: datetime, now: datetime) -> bool:
+    """Whether a snapshot's slot is one that a scheduler which was away for long still catches up on."""
+    return slot > now - CATCH_UP * DAY
 
 
 def is_of_another(position: Position, slug: str) -> bool:

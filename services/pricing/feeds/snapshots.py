@@ -107,14 +107,16 @@ class Snapshots:
         tally.counts["held"] = len(feeds) - len(lacking | settled | tally.unanswered)
 
     def _ways(self, slot: datetime) -> list[Way]:
-        """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices."""
-        if slot.date() == self._now().date():
+        """Today's value is observed; an earlier day's is remembered by the source, or follows from its prices.
+
+        The days that a schedule may have missed are daily work; older ones, which people ask for, leave its reserve.
+        """
+        now = self._now()
+        if slot.date() == now.date():
             ways = [Way(OBSERVED, Purpose.SNAPSHOT, self._observed)]
         else:
-            ways = [
-                Way(VENDOR_HISTORY, Purpose.SYNC, self._remembered),
-                Way(DERIVED, Purpose.SYNC, self._derived),
-            ]
+            purpose = Purpose.SYNC if policy.may_be_missed(slot, now) else Purpose.BACKFILL
+            ways = [Way(VENDOR_HISTORY, purpose, self._remembered), Way(DERIVED, purpose, self._derived)]
         return [Way(self._called(way.provenance), way.purpose, way.ask) for way in ways]
 
     def _called(self, provenance: str) -> str:

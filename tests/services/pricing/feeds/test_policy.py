@@ -8,7 +8,17 @@ import pytest
 
 from services.pricing.access.schemas import OfferedDataset
 from services.pricing.feeds.entities import MarketCap, Sample, Suspect
-from services.pricing.feeds.policy import BACKFILL, SYNC, feeds, judge, nearest, resumed, slot_for, windows
+from services.pricing.feeds.policy import (
+    BACKFILL,
+    SYNC,
+    feeds,
+    judge,
+    may_be_missed,
+    nearest,
+    resumed,
+    slot_for,
+    windows,
+)
 from services.pricing.feeds.schemas import Feed
 from services.pricing.prices.schemas import Known
 from services.pricing.prices.service import NOTHING_KNOWN
@@ -137,3 +147,9 @@ def test_where_a_sync_goes_on(until: int, last: int | None, start: int) -> None:
         return SLOT + timedelta(hours=hours)
 
     assert resumed(at(until), None if last is None else at(last), timedelta(hours=100)) == at(start)
+
+
+@pytest.mark.parametrize(("days", "expected"), [(0, True), (29, True), (30, False), (400, False)])
+def test_only_slots_that_are_caught_up_on_may_be_missed(days: int, expected: bool) -> None:
+    now = datetime(2025, 6, 10, 20, tzinfo=UTC)
+    assert may_be_missed(now - timedelta(days=days), now) is expected

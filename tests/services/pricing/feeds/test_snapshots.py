@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.pricing.database import job_runs
+from services.pricing.feeds.budget import Purpose, allowance, reserve
 from services.pricing.feeds.coincap import CoinCap
 from services.pricing.feeds.sample import SampleSource
 from services.pricing.feeds.schemas import Feed
@@ -277,6 +278,19 @@ def test_u2_a_refusal_is_asked_for_once_whatever_else_there_is_to_ask(
     upstream.fail_next(kind, times=9)
     outcome = world.snapshot(slot, BTC, ETH)
     assert (outcome.state, outcome.counts, world.calls()) == ("failed", counts(missing=2), 1)
+
+
+def test_old_days_by_hand_leave_the_reserve_of_the_daily_jobs_and_missed_ones_are_theirs(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    kept = reserve(allowance(4000, [BTC]), Purpose.BACKFILL, NOW.date())
+    only_the_reserve = allowance(kept, [BTC])
+    upstream.give_market_cap_history("bitcoin", [(SLOT - n * DAY, "2.5") for n in (3, 100)])
+    outcome = world.snapshot(SLOT - 100 * DAY, BTC, budget=only_the_reserve)
+    assert (outcome.state, outcome.counts["missing"], world.calls()) == ("failed", 1, 0)
+    assert "kept for the daily jobs" in str(outcome.note)
+    outcome = world.snapshot(SLOT - 3 * DAY, BTC, budget=only_the_reserve)
+    assert (outcome.state, outcome.counts["written"], world.calls()) == ("done", 1, 1)
 
 
 def test_earlier_days_of_which_there_are_none_right_before_known_ones_are_looked_at_twice(
