@@ -26,6 +26,8 @@ from shared.jobs import Outcome, Progress
 
 logger = structlog.get_logger(__name__)
 COUNTS = ("series", "inserted", "revised", "unchanged", "suspect", "rejected", "skipped", "failed")
+NO_PRICE = "no price at all of {!r}; is its slug right?"
+VAIN = 3  # windows in a row; it goes on in the next run, should there be something long ago
 Spending = Callable[[Purpose], AbstractContextManager[None]]
 
 
@@ -42,7 +44,8 @@ def free(_purpose: Purpose) -> AbstractContextManager[None]:
 class Series:
     """One series that a run brings: `held` when it is to be looked at again before it goes on.
 
-    `anew` while what is stored is of another asset than the one that is wanted now, `empty` while nothing is.
+    `anew` while what is stored is of another asset than the one that is wanted now, `empty` while nothing is; `vain` is
+    how many windows in a row had nothing.
     """
 
     feed: Feed
@@ -52,6 +55,17 @@ class Series:
     held: bool = False
     anew: bool = False
     empty: bool = False
+    vain: int = 0
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether this run should ask no further back: there is nothing at all so far."""
+        return self.empty and self.vain >= VAIN
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether it was asked for and there is nothing at all."""
+        return self.empty and self.vain > 0 and not self.held
 
     @property
     def name(self) -> str:
@@ -93,6 +107,7 @@ class Feeds:
             with self._spending(Purpose.SYNC):
                 self._catch_up(series, slot, tally)
             self._fill(series, tally)
+            tally.notes += [f"{one.name}: {NO_PRICE.format(one.feed.slug)}" for one in series if one.is_in_vain]
         except SourceError as error:
             tally.failed(error)
         return tally.outcome(partial=tally.counts["failed"] > 0)
@@ -170,7 +185,7 @@ class Feeds:
                     since = self._fill_one(one, now, tally)
                     done += 1
                     self._progress(f"{one.name}, back to {since:%Y-%m-%d}", done, total)
-                    todo = [one for one in todo if not one.held and self._missing(one, now)]
+                    todo = [one for one in todo if not (one.held or one.is_enough) and self._missing(one, now)]
         except BudgetSpent as error:
             tally.notes.append(f"older history waits: {error}")
 
@@ -225,6 +240,7 @@ class Feeds:
                 one.position.history_failed_at = None if older else one.position.history_failed_at
                 policy.move(one.position, since, until, held=one.held)
             one.empty = one.empty and not taken.counts["inserted"]
+            one.vain = 0 if history.samples else one.vain + 1
             if not (one.anew and one.empty):
                 one.anew, one.position.slug = False, one.feed.slug
             self._keep_in(session, one)

@@ -218,3 +218,27 @@ class _Day:
 
     def __init__(self, timestamp: datetime) -> None:
         self.timestamp = timestamp
+
+
+def test_an_asset_that_has_no_price_at_all_is_told_of_and_not_asked_for_ten_years_back(
+    world: World, upstream: StandinCoinCap
+) -> None:
+    upstream.unknown = "empty"
+    world.client = CoinCap
+    outcome = world.sync(Feed("NIL", "nothing", ("1h", "1d")))
+    assert (outcome.state, world.calls()) == ("done", 2 * 3)
+    told = [f"NIL {one}: no price at all of 'nothing'; is its slug right?" for one in ("1d", "1h")]
+    assert sorted(str(outcome.note).replace("right?; ", "right?\n").splitlines()) == told
+
+
+def test_an_asset_whose_prices_ended_long_ago_is_found_in_later_runs(world: World, upstream: StandinCoinCap) -> None:
+    world.client = CoinCap
+    midnight = NOW.replace(hour=0, minute=0)
+    upstream.give_history("old-coin", "d1", [point(midnight - n * DAY, "2.5") for n in range(1500, 1510)])
+    old = Feed("OLD", "old-coin", ("1d",))
+    assert world.sync(old).counts["inserted"] == 0
+    world.clock.at = NOW + HOUR
+    outcome = world.sync(old)
+    assert (outcome.counts["inserted"], outcome.note) == (10, None)
+    ((asked_from,),) = world.sql("select asked_from from pricing.feed_positions")
+    assert asked_from < NOW - 3649 * DAY
