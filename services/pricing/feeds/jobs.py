@@ -67,16 +67,22 @@ def _backfill_market_caps(settings: PricingSettings, progress: Progress, slot: d
 def _open(settings: PricingSettings) -> Iterator[tuple[Database, Source, Spending, list[Feed]]]:
     """The database, the source, its account and what the catalog offers now; everything is closed again at the end.
 
-    CoinCap with its key; without one, the sample.
+    CoinCap with its key; without one, the sample. For either it is the time that the database says.
     """
     with open_catalog(settings) as catalog:
         datasets = catalog.datasets()
     with closing(Database(settings.database, pool_size=2)) as database:
+        now = partial(_now, database)
         if not settings.coincap_api_key:
-            yield database, SampleSource(), free, policy.feeds(datasets, SampleSource.name)
+            yield database, SampleSource(now=now), free, policy.feeds(datasets, SampleSource.name)
             return
         wanted = policy.feeds(datasets, CoinCap.name)
         budget = allowance(settings.coincap_credits, wanted)
         ledger = Ledger(database, CoinCap.name, budget, clock=DatabaseClock())
-        with CoinCap(settings.coincap_url, settings.coincap_api_key, gate=ledger) as coincap:
+        with CoinCap(settings.coincap_url, settings.coincap_api_key, gate=ledger, now=now) as coincap:
             yield database, coincap, ledger.spending, wanted
+
+
+def _now(database: Database) -> datetime:
+    with database.transaction() as session:
+        return DatabaseClock().now(session)

@@ -68,8 +68,8 @@ class SampleSource:
 
     def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
         """One market capitalisation a day, of 20:00 UTC, until now."""
-        moments = (day + SNAPSHOT for day in _grid(DAY, start=start - SNAPSHOT, end=end - SNAPSHOT))
-        return Caps([_market_cap(slug, at) for at in moments if at <= self._now()], [])
+        moments, now = (day + SNAPSHOT for day in _grid(DAY, start=start - SNAPSHOT, end=end - SNAPSHOT)), self._now()
+        return Caps([_market_cap(slug, at) for at in moments if at <= now], [])
 
 
 def _grid(step: timedelta, *, start: datetime, end: datetime) -> Iterator[datetime]:

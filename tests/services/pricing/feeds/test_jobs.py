@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from services.pricing.access.errors import CatalogUnavailable
 from services.pricing.database import job_runs
+from services.pricing.feeds import jobs as feed_jobs
 from services.pricing.feeds.errors import JobNotFound
 from services.pricing.feeds.jobs import jobs, run_job
 from services.pricing.settings import PricingSettings
 from shared.database import Database
 from shared.errors import InvalidInput
 from shared.jobs import AlreadyRunning, Job, JobRuns, Outcome, request_run
+from tests.services.pricing.conftest import FixedClock
 from tests.standins.coincap import StandinCoinCap, point
 
 TODAY = datetime.now(UTC).date()
@@ -58,6 +60,18 @@ def test_without_a_key_the_sample_is_loaded(settings: PricingSettings, database:
     assert (outcome.counts["series"], outcome.counts["failed"]) == (4, 0)
     assert run_job(settings, "backfill-market-caps", date=TODAY - timedelta(days=3)).counts["written"] == 3
     assert runs(database) == [("sync-prices", "done", 1), ("backfill-market-caps", "done", 1)]
+
+
+@pytest.mark.parametrize("key", ["", "standin-key"])
+def test_when_a_value_was_observed_and_what_is_still_to_come_is_by_the_databases_clock(
+    with_coincap: PricingSettings, database: Database, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    told = datetime.combine(TODAY + timedelta(days=400), datetime.min.time(), UTC) + timedelta(hours=21)
+    monkeypatch.setattr(feed_jobs, "DatabaseClock", lambda: FixedClock(told))
+    outcome = run_job(with_coincap.model_copy(update={"coincap_api_key": key}), "backfill-market-caps")
+    assert outcome.counts["written"] >= 1
+    with database.transaction() as session:
+        assert set(session.scalars(text("select observed_at from pricing.market_caps"))) == {told}
 
 
 def test_a_partial_run_is_recorded_and_done_again(
