@@ -115,7 +115,7 @@ def test_a_price_still_forming_is_revised(world: World) -> None:
 def test_one_series_failing_leaves_the_others_alone(world: World) -> None:
     world.upstream.fail_next("redirect", path="bitcoin")
     outcome = world.sync(BTC_1H, Feed("NIL", "nothing", ("1d",)), ETH)
-    assert outcome.counts == {**NOTHING, "series": 3, "failed": 2, "inserted": 399}
+    assert outcome.counts == {**NOTHING, "series": 3, "failed": 2, "inserted": 399, "rejected": 1}
     assert outcome.partial
     assert "BTC 1h: The price source answered in a way it never did" in str(outcome.note)
     assert "NIL 1d: The price source does not know this asset" in str(outcome.note)

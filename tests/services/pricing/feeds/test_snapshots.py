@@ -142,7 +142,7 @@ def test_a_derived_value_that_is_held_is_not_enough_while_the_vendor_does_not_an
     assert world.snapshot(missed, BTC).state == "done"
     upstream.fail_next("redirect", path="marketcap-history")
     outcome = world.snapshot(missed, BTC, Feed("NIL", "nothing", ("1d",)))
-    assert (outcome.state, outcome.counts) == ("partial", counts(missing=1, unknown=1))
+    assert (outcome.state, outcome.counts) == ("partial", counts(missing=1, unknown=1, rejected=1))
     upstream.give_market_cap_history("bitcoin", [])
     assert world.snapshot(missed, BTC).counts == counts(held=1)
     assert caps(world) == [("2025-06-09", "10.0", "derived")]
