@@ -118,9 +118,14 @@ class Job:
     run: Callable[[datetime], Outcome]
     from_start: bool = False
 
+    @property
+    def trigger(self) -> CronTrigger:
+        """The cron expression as APScheduler ticks by it."""
+        return CronTrigger.from_crontab(self.cron, timezone=UTC)
+
     def slots(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """The slots in (after, until], oldest first."""
-        trigger = CronTrigger.from_crontab(self.cron, timezone=UTC)
+        trigger = self.trigger
         slot = trigger.get_next_fire_time(None, after + timedelta(seconds=1))
         while slot is not None and slot <= until:
             yield slot

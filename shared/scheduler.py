@@ -9,7 +9,6 @@ from threading import Event as Flag
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
 
 from shared.database import Database
 from shared.health import Health, serve_health
@@ -20,7 +19,8 @@ from shared.revision import check_revision
 from shared.settings import ServiceSettings
 
 logger = structlog.get_logger(__name__)
-TICK = 30
+BEAT = 5.0
+TICK = 30.0
 GRACE = 10.0
 
 
@@ -66,18 +66,18 @@ def _scheduler(health: Health) -> BackgroundScheduler:
     scheduler = BackgroundScheduler(
         timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
-    scheduler.add_job(health.beat, "interval", seconds=5)
+    scheduler.add_job(health.beat, "interval", seconds=BEAT)
     return scheduler
 
 
 def _add_runs(scheduler: BackgroundScheduler, runs: JobRuns, job: Job) -> None:
     """A job's own ticks, so that no job waits for another; one that comes while a run takes long ends at once."""
-    scheduler.add_job(runs.ensure_due_runs, CronTrigger.from_crontab(job.cron, timezone=UTC))
+    scheduler.add_job(runs.ensure_due_runs, job.trigger)
     _add(scheduler, runs.ensure_due_runs, TICK)
     _add(scheduler, runs.run_due, 1, max_instances=2)
 
 
-def _add(scheduler: BackgroundScheduler, run: Callable[[], object], seconds: int, *, max_instances: int = 1) -> None:
+def _add(scheduler: BackgroundScheduler, run: Callable[[], object], seconds: float, *, max_instances: int = 1) -> None:
     """Now, and again after as many seconds."""
     now = datetime.now(UTC)
     scheduler.add_job(run, "interval", seconds=seconds, next_run_time=now, max_instances=max_instances)

@@ -1,60 +1,30 @@
 """O2: PostgreSQL and Redis restart under load: no acknowledged write is lost, and all is ready again by itself."""
 
-import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event as Flag
 from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
-from cli.embedded.account import prepare_home, prepare_place
-from cli.embedded.postgres import postgres_server
 from cli.migrate import migrate
 from cli.settings import OperatorSettings
-from tests.conftest import PASSWORD, Stores
+from tests.conftest import Stores
 from tests.faults.deciding import all_told, asked, decide, sql, told_once_each
-from tests.faults.queueing import Line, Queue
+from tests.faults.queueing import Queue
+from tests.postgres import Postgres
 from tests.proof import figure
 from tests.world import World, running_world, until
 
 DECIDERS = 4
 AWAY_SECONDS = 1.0
 READY_AGAIN = 30.0
-
-
-class Postgres:
-    """A PostgreSQL that keeps what it acknowledged, at an address that outlives it."""
-
-    def __init__(self, home: Path) -> None:
-        self._place, self._log = prepare_place(prepare_home(home)), home / "postgres.log"
-        self._running = ExitStack()
-        self._line = Line()
-        self.url = f"postgresql://tickgate:{PASSWORD}@127.0.0.1:{self._line.port}/tickgate"
-
-    def start(self) -> None:
-        """Start it on what it kept; what was not yet in its tables it finds in its log."""
-        server = postgres_server(self._place, password=PASSWORD, log=self._log)
-        self._line.to = make_url(self._running.enter_context(server)).port or 0
-
-    def kill(self) -> None:
-        """End it without a checkpoint, and whatever it was doing for anybody."""
-        pid_file = self._place.folder / "postgres" / "postmaster.pid"
-        os.kill(int(pid_file.read_text().partition("\n")[0]), signal.SIGQUIT)
-        self._running.close()
-
-    def close(self) -> None:
-        """End it for good."""
-        self._line.close()
-        self._running.close()
 
 
 @pytest.fixture(scope="module")
