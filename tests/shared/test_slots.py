@@ -112,7 +112,7 @@ def test_of_an_hourly_job_too_no_more_than_thirty_however_often_is_looked(ground
     assert work.slots == sorted(work.slots)
 
 
-def test_s4_a_year_with_thirty_outages_does_each_slot_once(ground: Ground) -> None:
+def test_a_year_with_thirty_outages_does_each_slot_once(ground: Ground) -> None:
     work, hand = Work(), Hand(MOMENT)
     chance = random.Random(20)  # noqa: S311 - the same outages every time
     outages = sorted(chance.sample(range(1, 360), 30))

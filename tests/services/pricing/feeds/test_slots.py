@@ -1,28 +1,36 @@
-"""S1 to S3: each slot of the real jobs once, however many schedulers, however late, whatever was killed."""
+"""S1 to S4: each slot of the real jobs once, however many schedulers, however late, whatever was killed."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from services.pricing.database import job_runs
+from services.pricing.feeds.entities import Caps, History, MarketCap, Sample
 from services.pricing.feeds.policy import BACKFILL, SYNC
+from services.pricing.feeds.snapshots import Snapshots
 from services.pricing.settings import PricingSettings
-from shared.jobs import LEASE, Job, JobRuns, request_run
+from shared.jobs import CATCH_UP, LEASE, Job, JobRuns, Outcome, request_run
 from tests.conftest import ROOT
 from tests.proof import PROOF, figure
-from tests.services.pricing.conftest import DAY, HOUR
+from tests.services.pricing.conftest import DAY, HOUR, FixedClock
 from tests.services.pricing.feeds.conftest import BTC, ETH, NOW, World
 from tests.standins.coincap import StandinCoinCap, point
 
 SLOT = datetime(2025, 6, 10, 20, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SHORT = [n * MINUTE for n in (1, 2, 5, 7, 10, 15, 20, 30, 45, 59)]  # each over a slot
+LONGER = [n * HOUR for n in (3, 9, 20, 26, 30, 40, 50, 60, 70, 80, 90, 110, 120, 130, 150, 170, 190, 220, 790, 960)]
+DAYS, OUTAGES = (365, SHORT + LONGER) if PROOF else (90, SHORT[::5] + LONGER[::6] + LONGER[-1:])
 DUE_AGAIN = "update pricing.job_runs set due_at = clock_timestamp() returning 1"
 
 
@@ -207,7 +215,7 @@ def test_s3_a_run_killed_with_9_is_taken_up_where_it_was(world: World, settings:
         again_at = time.monotonic()
         with process(settings, upstream):
             done = "select 1 from pricing.job_runs where job = 'sync-prices' and state = 'done' and attempts = 2"
-            assert until(lambda: world.sql(done) == [(1,)])
+            assert until(lambda: world.sql(done) == [(1,)], seconds=120)
         seconds = round(time.monotonic() - again_at, 1)
         again = [query["start"] for _, query in upstream.queries if "interval" in query]
     assert len(set(asked) & set(again)) <= 1  # only the window that was under way
@@ -227,3 +235,106 @@ def test_a_dataset_that_is_added_gets_its_history_without_a_restart(world: World
     runs.ensure_due_runs()
     assert runs.run_due() == 1
     assert len(world.stored()) == 1001
+
+
+class Remembering:
+    """A source whose values tell their moment: live ones in seconds, remembered ones tenfold, derived ones hundredfold.
+
+    Of every third day it has no market capitalisation of its own, and of every third of those no supply either.
+    """
+
+    name = "coincap"
+
+    def __init__(self, clock: FixedClock) -> None:
+        self._clock = clock
+
+    def span(self, _frequency: str) -> timedelta:
+        """A month."""
+        return 30 * DAY
+
+    def depth(self, _frequency: str) -> timedelta:
+        """Nothing from before the first run."""
+        return timedelta()
+
+    def history(self, _slug: str, _frequency: str, *, start: datetime, end: datetime) -> History:
+        """A price for every hour, and mostly a supply."""
+        supply = Decimal(100) if start.toordinal() % 9 else None
+        hours = [start + n * HOUR for n in range((end - start) // HOUR)]
+        return History([Sample(at, Decimal(int(at.timestamp())), supply) for at in hours], [])
+
+    def market_caps(self, slugs: Sequence[str]) -> Caps:
+        """As of now."""
+        return Caps([MarketCap(slug, Decimal(int(self._clock.at.timestamp())), self._clock.at) for slug in slugs], [])
+
+    def market_cap_history(self, slug: str, *, start: datetime, end: datetime) -> Caps:
+        """Five minutes after the slot, of most days."""
+        at = start + timedelta(hours=20, minutes=5)
+        known = start.toordinal() % 3 != 0 and at < end
+        return Caps([MarketCap(slug, Decimal(10 * int(at.timestamp())), at)] if known else [], [])
+
+
+def ticks(chance: random.Random) -> list[datetime]:
+    """A second after each slot of so many days, unless that is in an outage, and when an outage ends."""
+    outages = chance.sample(OUTAGES, len(OUTAGES))
+    gap = (DAYS * DAY - sum(outages, timedelta())) / (len(outages) + 1)
+    at, away = SLOT + HOUR, list[tuple[datetime, datetime]]()
+    for length in outages:
+        at += gap * chance.uniform(0.5, 1.0)
+        begin = at.replace(hour=19, minute=59, second=30) if length in SHORT else at
+        at = begin + length
+        away.append((begin, at))
+    daily = [SLOT + n * DAY + timedelta(seconds=1) for n in range(DAYS)]
+    up = [at for at in daily if not any(begin <= at < end for begin, end in away)]
+    return sorted([*up, *(end for _, end in away)])
+
+
+def told(slot: datetime, now: datetime) -> tuple[date, str, Decimal] | None:
+    """What a slot's run at an instant has to leave behind: today's value on no other day."""
+    if slot.date() == now.date():
+        return slot.date(), "observed", Decimal(int(now.timestamp()))
+    if slot.toordinal() % 3:
+        return slot.date(), "vendor-history", Decimal(10 * int((slot + 5 * MINUTE).timestamp()))
+    return (slot.date(), "derived", Decimal(100 * int(slot.timestamp()))) if slot.toordinal() % 9 else None
+
+
+def test_s4_a_year_with_thirty_outages_takes_each_slot_once_and_invents_nothing(world: World) -> None:
+    world.clock.at, began = SLOT - HOUR, time.monotonic()
+    ran, done, expected = list[datetime](), set[datetime](), list[tuple[date, str, Decimal]]()
+    source = Remembering(world.clock)
+
+    def run(slot: datetime) -> Outcome:
+        ran.append(slot)
+        return Snapshots(world.database, source, clock=world.clock).backfill_market_caps([BTC], slot)
+
+    moments = ticks(random.Random(20))  # noqa: S311 - the same outages every time
+    late = 0
+    for now in [world.clock.at, *moments]:
+        world.clock.at = now
+        runs = JobRuns(world.database, job_runs, (Job(BACKFILL, "0 20 * * *", run),), world.clock)
+        runs.ensure_due_runs()
+        due = [SLOT + n * DAY for n in range((now - SLOT) // DAY + 1)][-CATCH_UP:]
+        due = [slot for slot in due if slot not in done]
+        late += any(slot.date() != now.date() for slot in due)
+        if due:
+            runs.run_due()
+        assert ran[len(done) :] == due
+        done.update(due)
+        expected += [row for slot in due if (row := told(slot, now)) is not None]
+    found = world.sql("select date, provenance, market_cap_usd, observed_at from pricing.market_caps order by date")
+    assert [(day, provenance, cap) for day, provenance, cap, _ in found] == expected
+    assert all(at.date() == day for day, _, _, at in found)
+    assert {provenance for _, provenance, _, _ in found} == {"observed", "vendor-history", "derived"}
+    states = world.sql("select slot, state, attempts from pricing.job_runs order by slot")
+    assert states == [(slot, "done", 1) for slot in sorted(done)]
+    given_up = (moments[-1] - SLOT) // DAY + 1 - len(done)
+    assert given_up > 0  # those of the longest outages but the 30 newest
+    assert late >= len([length for length in OUTAGES if length > DAY])
+    figure(
+        "S4",
+        days=DAYS,
+        outages=OUTAGES,
+        slots_run_once=done,
+        days_without_a_value=len(done) - len(found),
+        older_than_thirty=given_up,
+        seconds=round(time.monotonic() - began, 1),
+    )
