@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args
 from uuid import UUID
@@ -35,7 +36,7 @@ from services.pricing.feeds.jobs import run_job
 from services.pricing.feeds.policy import BACKFILL
 from services.pricing.feeds.runs import slot_of
 from services.pricing.module import module as pricing_module
-from services.pricing.prices.imports import import_prices
+from services.pricing.prices.imports import PARQUET, import_prices
 from services.pricing.settings import PricingSettings
 from shared.clock import DatabaseClock
 from shared.coherence.owner import settle
@@ -272,7 +273,7 @@ def import_prices_command(
         operator_environment(OperatorSettings.load(), pricing_module),
         _progress() as progress,
     ):
-        task = progress.add_task("rows", total=None)
+        task = progress.add_task("rows", total=_lines(file))
         counts = import_prices(
             PricingSettings.load(),
             file,
@@ -283,6 +284,16 @@ def import_prices_command(
             progress=lambda rows: progress.update(task, completed=rows),
         )
     _show({"dataset": dataset, "frequency": frequency, **counts}, as_json=as_json)
+
+
+def _lines(file: Path) -> int | None:
+    """How many rows a CSV has, nearly: what a person sees the work grow towards. Of anything else it is not known."""
+    if not file.is_file():  # what is a pipe is read once
+        return None
+    with file.open("rb") as content:
+        if content.read(len(PARQUET)) == PARQUET:
+            return None
+        return sum(chunk.count(b"\n") for chunk in iter(partial(content.read, 1 << 20), b""))
 
 
 def _found_keys(lines: Iterable[bytes]) -> list[dict[str, str | int]]:

@@ -1,6 +1,8 @@
 """Folders for homes, and the command as a process of its own."""
 
+import contextlib
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,20 @@ def tickgate(*arguments: str, env: Mapping[str, str], timeout: float = 60) -> su
     """Run `tickgate` to its end."""
     command = [sys.executable, "-m", "cli", *arguments]
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def on_a_terminal(*arguments: str, env: Mapping[str, str]) -> tuple[int, str]:
+    """Run `tickgate` where a person looks: its status, and all that the terminal was sent."""
+    ours, theirs = pty.openpty()
+    command, shown = [sys.executable, "-m", "cli", *arguments], b""
+    terminal = {**env, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, env=terminal, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # which is how a terminal ends
+            while piece := os.read(ours, 65_536):
+                shown += piece
+    os.close(ours)
+    return process.returncode, shown.decode()
 
 
 def left_of(home: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """An operator's chores beside a running platform: keys, jobs, imports, migrate, seed, bootstrap; what is refused."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from shared import __version__
-from tests.cli.conftest import clean, tickgate
+from tests.cli.conftest import clean, on_a_terminal, tickgate
 from tests.conftest import Stores, cloned
 from tests.world import World, running_world, until
 
@@ -201,6 +202,23 @@ def test_a_file_is_imported_whole_and_a_bad_line_is_named(world: World, env: dic
     with world.person("ops") as ops:
         covered = ops.get("/v1/datasets/ETH/coverage").json()["data"][0]
     assert (covered["rows"], covered["source"], covered["gaps"][0]["missing"]) == (3, "imported", 1)
+
+
+def test_long_work_shows_how_far_it_is_on_a_terminal_and_is_quiet_elsewhere(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    file, first = tmp_path / "hours.csv", datetime(2000, 1, 1, tzinfo=UTC)
+    rows = [f"{first + timedelta(hours=n):%Y-%m-%dT%H:%M:%SZ},{n + 1}.5\n" for n in range(110_000)]
+    file.write_text("time,close\n" + "".join(rows))
+    series = ("--dataset", "BTC", "--frequency", "1h", "--replace")
+    status, shown = on_a_terminal("import", "prices", str(file), *series, env=env)
+    assert status == 0
+    assert re.search(r"rows .* (90|91)%", shown)  # the first hundred thousand
+    command = ("jobs", "run", "sync-prices")
+    status, shown = on_a_terminal(*command, env=env)
+    assert status == 0
+    assert re.search(r"sync-prices.*━", shown)
+    assert tickgate(*command, env=env).stderr == ""
 
 
 def test_migrate_and_seed_may_be_repeated(env: dict[str, str]) -> None:
