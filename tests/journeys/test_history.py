@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.service import Feeds
 from services.pricing.settings import PricingSettings
 from shared.database import Database
-from tests.standins.coincap import StandinCoinCap
-from tests.world import World
+from tests.conftest import cloned
+from tests.standins.coincap import StandinCoinCap, point
+from tests.world import World, running_world, until
 
 KEY = "stand-in-key"
 HOLE = {"start": "2019-03-20T00:00:00Z", "end": "2019-04-01T00:00:00Z", "missing": 12}
@@ -136,3 +137,31 @@ def test_a_file_imported_by_command_is_served_digit_by_digit(
     _grant(ops, quant, "XBT", "1h")
     assert [(bar["timestamp"], bar["price_usd"]) for bar in _served(quant, "XBT", "1h")] == expected
     assert quant.get("/v1/datasets/XBT/prices?frequency=1h").json()["source"] == "imported"
+
+
+def test_a_dataset_that_ops_offers_is_synced_by_a_job_and_served(tmp_path: Path) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [(midnight - timedelta(days=n), f"{n}.000000000000000001") for n in range(40, 0, -1)]
+    with StandinCoinCap(KEY, unknown="empty") as coincap, cloned() as stores:
+        coincap.give_history("solana", "d1", [point(day, price) for day, price in days])
+        settings = {"TICKGATE_COINCAP_URL": coincap.url, "TICKGATE_COINCAP_API_KEY": KEY}
+        with (
+            running_world(stores, tmp_path, **settings) as world,
+            world.person("ops") as ops,
+            world.person("quant") as quant,
+        ):
+            offered = {"symbol": "SOL", "name": "Solana", "frequencies": ["1d"], "sources": {"coincap": "solana"}}
+            assert ops.post("/v1/datasets", json=offered).status_code == 201
+            run = ops.post("/v1/jobs/sync-prices/run").json()
+            until(lambda: _run(ops, run["id"])["state"] == "done", "the run")
+            _grant(ops, quant, "SOL", "1d")
+            bars = _served(quant, "SOL", "1d")
+            assert [(bar["timestamp"], bar["price_usd"]) for bar in bars] == [
+                (f"{day:%Y-%m-%dT%H:%M:%SZ}", price) for day, price in days
+            ]
+            assert quant.get("/v1/datasets/SOL/prices?frequency=1d").json()["source"] == "coincap"
+            assert "BTC 1d: no price at all of 'bitcoin'" in _run(ops, run["id"])["error"]
+
+
+def _run(ops: httpx.Client, id_: str) -> dict[str, Any]:
+    return next(run for run in ops.get("/v1/jobs").json()["data"] if run["id"] == id_)

@@ -11,6 +11,7 @@ from services.pricing.feeds.jobs import jobs
 from services.pricing.settings import PricingSettings
 from shared.jobs import JobRuns, request_run
 from tests.services.pricing.conftest import T0, Service
+from tests.standins.coincap import StandinCoinCap
 
 RUN = "/v1/jobs/backfill-market-caps/run"
 
@@ -36,6 +37,19 @@ def test_a_run_by_hand_is_due_and_then_done(service: Service, settings: PricingS
     assert listed[0]["counts"] == {"written": 3, "held": 0, "missing": 0, "unknown": 0, "earlier": 0, "rejected": 0}
     again = service.post(RUN, {"date": "2026-01-31"}).json()
     assert (again["id"], again["state"], again["attempts"]) == (run["id"], "due", 0)
+
+
+def test_ops_reads_what_a_run_left_undone_and_why(
+    service: Service, settings: PricingSettings, upstream: StandinCoinCap
+) -> None:
+    upstream.fail_next("unauthorized")
+    told = settings.model_copy(update={"coincap_url": upstream.url, "coincap_api_key": upstream.key})
+    service.post(RUN, {"date": "2025-06-09"})
+    assert JobRuns(service.database, job_runs, jobs(told)).run_due() == 1
+    (run,) = service.get("/v1/jobs", role="ops").json()["data"]
+    assert (run["state"], run["counts"]["missing"]) == ("failed", 2)
+    assert "The price source refused the API key; check TICKGATE_COINCAP_API_KEY" in run["error"]
+    assert upstream.key not in str(run)
 
 
 def test_a_run_under_way_is_left_alone(service: Service) -> None:
