@@ -240,7 +240,7 @@ def test_long_work_shows_how_far_it_is_on_a_terminal_and_is_quiet_elsewhere(
     command = ("jobs", "run", "sync-prices")
     status, shown = on_a_terminal(*command, env=env)
     assert status == 0
-    assert re.search(r"sync-prices.* ━", shown)
+    assert re.search(r"sync-prices.*━", shown)
     assert tickgate(*command, env=env).stderr == ""
 
 
