@@ -27,6 +27,7 @@ from shared.coherence.stamp import WINDOW
 from shared.upstream import open_upstream
 from tests.conftest import Stores
 from tests.faults.trials import patiently
+from tests.kept import everything, holding
 from tests.serving import listening
 from tests.world import secrets, settings_of
 
@@ -219,7 +220,10 @@ def people(sides: Sides, key: str) -> Iterator[tuple[list[httpx.Client], list[ht
 
 @contextmanager
 def running_sides(stores: Stores, folder: Path, *, home: str) -> Iterator[Sides]:
-    """Both sides, composed or apart, until the block ends; apart, `Between` is what the second pricing asks."""
+    """Both sides, composed or apart, until the block ends; apart, `Between` is what the second pricing asks.
+
+    No key is kept anywhere then (K6).
+    """
     common = {**stores.environment(), **secrets(), "TICKGATE_HOST": "127.0.0.1"}
     seed_datasets(settings_of(CatalogSettings, common))
     seed_keys(settings_of(KeysSettings, common), folder / "keys.json")
@@ -241,6 +245,7 @@ def running_sides(stores: Stores, folder: Path, *, home: str) -> Iterator[Sides]
         platform.start_all()
         urls = tuple(f"http://127.0.0.1:{env['TICKGATE_PORT']}" for env in envs)
         yield Sides(platform, (urls[0], urls[1]), keys, common, between)
+    assert holding(everything(common, folder / "logs"), keys.values()) == []
 
 
 def _serving(processes: dict[str, Process]) -> dict[str, Process]:
