@@ -44,7 +44,7 @@ class Between:
         self.joining = False
         self.held: set[str] = set()
         self._under_way: dict[bytes, list[Message]] = {}
-        self.holding = threading.Event()
+        self.holding = threading.Semaphore(0)  # one for each answer that is kept back
         self.let_go = threading.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +56,7 @@ class Between:
         answer = joined or await self._asked(scope, receive)
         if scope["path"] in self.held:
             self._under_way[scope["query_string"]] = answer
-            self.holding.set()
+            self.holding.release()
             while not self.let_go.is_set():  # noqa: ASYNC110 - it is set from another thread
                 await asyncio.sleep(0.005)
         elif scope["path"] == "/internal/changes":
@@ -82,7 +82,7 @@ class Between:
         """
         self.joining = joining
         self._under_way.clear()
-        self.holding.clear()
+        self.holding = threading.Semaphore(0)
         self.let_go.clear()
         self.held.add(path)
         try:
