@@ -19,6 +19,7 @@ from cli.migrate import migrate
 from cli.settings import SCHEMAS, OperatorSettings
 from shared.database import Database
 from shared.identity import new_key_pair
+from tests.kept import in_files
 
 ROOT = Path(__file__).parent.parent
 HISTORY = ROOT.parent / "shared" / "data"
@@ -61,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (database_url and redis_url):
         home = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
         _started.callback(shutil.rmtree, home, ignore_errors=True)
+        _started.callback(_expect_no_key, home)
         servers = _started.enter_context(embedded_servers(home, fast=True))
         database_url, redis_url = servers.database_url, servers.redis_url
     name = f"tickgate_test_{uuid.uuid4().hex[:8]}"
@@ -73,6 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
             {name.removeprefix("TICKGATE_").lower(): value for name, value in stores.environment().items()}
         )
     )
+
+
+def _expect_no_key(home: Path) -> None:
+    """Whatever all tests did: their servers, which have stopped, kept no key in a table, nor logged one (K6)."""
+    assert in_files(home) == []
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

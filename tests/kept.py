@@ -10,6 +10,7 @@ from psycopg import sql
 from redis import Redis
 
 KEY = re.compile(r"tg_[a-z]+_[0-9A-Za-z]{10}_[0-9A-Za-z_-]{30,}")
+KEY_BYTES = re.compile(KEY.pattern.encode())
 
 
 def _stored(url: str) -> Iterator[tuple[str, str]]:
@@ -56,6 +57,12 @@ def everything(env: Mapping[str, str], logs: Path) -> Iterator[tuple[str, str]]:
     yield from _stored(env["TICKGATE_DATABASE_URL"])
     yield from _remembered(env["TICKGATE_REDIS_URL"])
     yield from _logged(logs)
+
+
+def in_files(folder: Path, *, without: str = "") -> list[str]:
+    """The files in which something looks like a key, byte by byte: logs, tables and what is written ahead of them."""
+    found = [file for file in folder.rglob("*") if file.is_file() and file.name != without]
+    return [str(file) for file in found if KEY_BYTES.search(file.read_bytes())]
 
 
 def holding(kept: Iterable[tuple[str, str]], keys: Collection[str]) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 
 from cli.embedded.account import outside_folder, remove_outside
 from tests.cli.conftest import Up, clean, left_of, tickgate, within
+from tests.kept import in_files
 
 BODY = {"dataset": "BTC", "frequencies": ["1h"]}
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root hands its servers to another account")
@@ -25,6 +26,7 @@ def up(folder: Path) -> Iterator[Up]:
     up = Up.start(folder / "home")
     yield up
     up.end()
+    assert in_files(up.home, without="keys.json") == []  # K6
 
 
 def _keys(home: Path) -> dict[str, str]:

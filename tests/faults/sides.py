@@ -27,6 +27,7 @@ from shared.coherence.stamp import WINDOW
 from shared.upstream import open_upstream
 from tests.conftest import Stores
 from tests.faults.trials import patiently
+from tests.kept import everything, holding
 from tests.serving import listening
 from tests.world import secrets, settings_of
 
@@ -43,7 +44,7 @@ class Between:
         self.joining = False
         self.held: set[str] = set()
         self._under_way: dict[bytes, list[Message]] = {}
-        self.holding = threading.Event()
+        self.holding = threading.Semaphore(0)  # one for each answer that is kept back
         self.let_go = threading.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +56,7 @@ class Between:
         answer = joined or await self._asked(scope, receive)
         if scope["path"] in self.held:
             self._under_way[scope["query_string"]] = answer
-            self.holding.set()
+            self.holding.release()
             while not self.let_go.is_set():  # noqa: ASYNC110 - it is set from another thread
                 await asyncio.sleep(0.005)
         elif scope["path"] == "/internal/changes":
@@ -81,7 +82,7 @@ class Between:
         """
         self.joining = joining
         self._under_way.clear()
-        self.holding.clear()
+        self.holding = threading.Semaphore(0)
         self.let_go.clear()
         self.held.add(path)
         try:
@@ -219,7 +220,10 @@ def people(sides: Sides, key: str) -> Iterator[tuple[list[httpx.Client], list[ht
 
 @contextmanager
 def running_sides(stores: Stores, folder: Path, *, home: str) -> Iterator[Sides]:
-    """Both sides, composed or apart, until the block ends; apart, `Between` is what the second pricing asks."""
+    """Both sides, composed or apart, until the block ends; apart, `Between` is what the second pricing asks.
+
+    No key is kept anywhere then (K6).
+    """
     common = {**stores.environment(), **secrets(), "TICKGATE_HOST": "127.0.0.1"}
     seed_datasets(settings_of(CatalogSettings, common))
     seed_keys(settings_of(KeysSettings, common), folder / "keys.json")
@@ -241,6 +245,7 @@ def running_sides(stores: Stores, folder: Path, *, home: str) -> Iterator[Sides]
         platform.start_all()
         urls = tuple(f"http://127.0.0.1:{env['TICKGATE_PORT']}" for env in envs)
         yield Sides(platform, (urls[0], urls[1]), keys, common, between)
+    assert holding(everything(common, folder / "logs"), keys.values()) == []
 
 
 def _serving(processes: dict[str, Process]) -> dict[str, Process]:

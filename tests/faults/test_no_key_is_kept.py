@@ -1,15 +1,20 @@
 """K6: after all that people do with keys, right and wrong, no table, no Redis and no log holds one.
 
-Every platform of a test run is searched when it ends (`running_world`); here is one with a story about keys.
+Every platform of a test run is searched when it ends (`running_world`, `running_sides`, `tickgate up`), and all files
+of the servers that the tests ran on when they have stopped (`tests/conftest.py`); here is one with a story about keys.
 """
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
+import psycopg
 import pytest
 
+from cli.embedded.servers import embedded_servers
 from gateway.keys.policy import SECRET_LENGTH
-from tests.kept import KEY, everything, holding
+from tests.kept import KEY, everything, holding, in_files
 from tests.world import World
 
 
@@ -67,3 +72,15 @@ def test_k6_a_key_would_be_found_and_so_would_its_secret_alone(story: list[str])
     assert len(secret) == SECRET_LENGTH
     kept = [("whole", f"({story[0]})"), ("bare", f"(7,{secret})"), ("another", secret[::-1])]
     assert holding(kept, story) == ["whole", "bare"]
+
+
+def test_k6_a_key_would_be_found_in_the_files_of_a_server(story: list[str]) -> None:
+    """Also when its row was taken back. The folder is made as that of the tests' own servers."""
+    with TemporaryDirectory(prefix="tickgate-test-") as folder:
+        home = Path(folder)
+        with embedded_servers(home, fast=True) as servers, psycopg.connect(servers.database_url) as connection:
+            connection.execute("create table told (key text)")
+            connection.commit()
+            connection.execute("insert into told values (%s)", [story[0]])
+            connection.rollback()
+        assert in_files(home) != []

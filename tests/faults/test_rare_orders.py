@@ -15,27 +15,54 @@ from shared.coherence.stamp import MARGIN, WINDOW
 from tests.faults.sides import Between, Sides, give, people, read, read_patiently, remembered, revoke
 from tests.faults.test_revocation import known, me
 from tests.faults.trials import BUSY, answered, patiently, seen, timed
-from tests.proof import PROOF
+from tests.proof import PROOF, figure
 
 MAY = "/internal/may"
-ROUNDS = 20 if PROOF else 2
+AT_ONCE = 5
+OVERTAKEN = 200 if PROOF else 1  # times as many at once
+OWNERS = 500 if PROOF else 2  # times both
+PAUSED = 20 if PROOF else 1
+KILLED = 20 if PROOF else 1
 PAUSES = (0.2, 1.0) if PROOF else (0.2,)
 
 
 def test_r2_a_revoke_overtakes_a_lookup(sides: Sides, between: Between) -> None:
-    quant = sides.quant()
-    with people(sides, quant["key"]) as (ops, _, readers), ThreadPoolExecutor(1) as aside:
+    """Several at once: all their answers are kept back until all of them are revoked."""
+    quants = [sides.quant() for _ in range(AT_ONCE)]
+    with ExitStack() as stack, ThreadPoolExecutor(2 * AT_ONCE) as aside:
+        ops = stack.enter_context(sides.staff(0, "ops"))
+        readers = [stack.enter_context(sides.client(1, quant["key"])) for quant in quants]
 
         def overtaken() -> tuple[int, ...]:
-            grant = give(ops[0], quant["account"])
+            grants = [give(ops, quant["account"]) for quant in quants]
             with between.keeping_back(MAY):
-                early = aside.submit(read, readers[1])
-                assert between.holding.wait(10)
-                patiently(lambda: revoke(ops[0], grant))
-            return early.result(), read(readers[1])
+                early = [aside.submit(read, reader) for reader in readers]
+                held = [between.holding.acquire(timeout=5) for _ in readers]
+                for revoked in aside.map(lambda grant: patiently(lambda: revoke(ops, grant)), grants):
+                    assert revoked.status_code == 200
+            statuses = *(one.result() for one in early), *aside.map(read, readers)
+            return statuses if all(held) else (*statuses, BUSY)
 
-        for _ in range(ROUNDS):
-            assert answered(overtaken) == (200, 403)  # the first one started before
+        for _ in range(OVERTAKEN):
+            assert answered(overtaken) == (200,) * AT_ONCE + (403,) * AT_ONCE  # the first ones started before
+    figure(f"{OVERTAKEN * AT_ONCE} lookups overtaken by a revoke", stale=0)
+
+
+def test_r2_two_owners_answer_from_their_database_and_not_from_memory(sides: Sides) -> None:
+    """What one of them was told a moment ago, the other one says: each time both sides ask their own."""
+    quant = sides.quant()
+    with people(sides, quant["key"]) as (ops, _, readers), ThreadPoolExecutor(2) as at_once:
+
+        def told(here: int) -> tuple[int, ...]:
+            before = list(at_once.map(read, readers))
+            grant = give(ops[here], quant["account"])
+            allowed = list(at_once.map(read, readers))
+            revoked = patiently(lambda: revoke(ops[1 - here], grant)).status_code
+            return *before, *allowed, revoked, *at_once.map(read, readers)
+
+        for number in range(2 * OWNERS):
+            assert answered(lambda here=number % 2: told(here)) == (403, 403, 200, 200, 200, 403, 403)  # type: ignore[misc]
+    figure(f"{2 * OWNERS} grants given at one owner and revoked at the other", wrong=0)
 
 
 @pytest.mark.parametrize(("joining", "late"), [(False, 403), (True, 200)], ids=["as it is", "control: joining"])
@@ -48,7 +75,7 @@ def test_r2_a_read_does_not_join_a_lookup_under_way(sides: Sides, between: Betwe
             with sides.client(1, quant["key"]) as other:
                 with between.keeping_back(MAY, joining=joining):
                     early = aside.submit(read, readers[1])
-                    assert between.holding.wait(10)
+                    assert between.holding.acquire(timeout=10)
                     patiently(lambda: revoke(ops[0], grant))
                     after = aside.submit(read, other)
                     time.sleep(WINDOW)
@@ -84,7 +111,9 @@ def test_r2_a_replica_is_paused(sides: Sides, replica: str, pause: float) -> Non
                 late = aside.submit(read, readers[1])
             return (late.result(),)
 
-        assert answered(resumed) == (403,)
+        for _ in range(PAUSED):
+            assert answered(resumed) == (403,)
+    figure(f"{PAUSED} pauses of {replica} for {pause} s during a revoke", stale=0)
 
 
 def test_r2_a_paused_gateway_does_not_take_a_revoked_key(sides: Sides) -> None:
@@ -101,7 +130,9 @@ def test_r2_a_paused_gateway_does_not_take_a_revoked_key(sides: Sides) -> None:
                     late = aside.submit(me, reader)
                 return *before, revoked.status_code, late.result()
 
-        assert answered(resumed) == (200, 200, 204, 401)
+        for _ in range(PAUSED):
+            assert answered(resumed) == (200, 200, 204, 401)
+    figure(f"{PAUSED} pauses of a gateway while a key is revoked", stale=0)
 
 
 def test_r2_an_older_database_is_restored(sides: Sides) -> None:
@@ -134,7 +165,8 @@ def test_r2_an_older_database_is_restored(sides: Sides) -> None:
         assert [patiently(lambda one=one: one.get("/v1/me")).status_code for one in holders] == [401, 401]  # type: ignore[misc]
 
 
-def test_r2_an_owner_is_killed_between_commit_and_answer(sides: Sides) -> None:
+@pytest.mark.parametrize("_time", range(KILLED))
+def test_r2_an_owner_is_killed_between_commit_and_answer(sides: Sides, _time: int) -> None:
     owner = "entitlements" if "entitlements" in sides.platform.children else "gateway"
     quant = sides.quant()
     with people(sides, quant["key"]) as (ops, _, readers), ThreadPoolExecutor(1) as aside:
@@ -157,7 +189,8 @@ def test_r2_an_owner_is_killed_between_commit_and_answer(sides: Sides) -> None:
     sides.platform.await_ready("gateway")
 
 
-def test_r2_a_gateway_is_killed_between_the_end_of_a_key_and_its_answer(sides: Sides) -> None:
+@pytest.mark.parametrize("_time", range(KILLED))
+def test_r2_a_gateway_is_killed_between_the_end_of_a_key_and_its_answer(sides: Sides, _time: int) -> None:
     quant = sides.quant()
     path = f"/v1/api-keys/{quant['id']}"
     with people(sides, quant["key"]) as (_, admin, readers), ThreadPoolExecutor(1) as aside:

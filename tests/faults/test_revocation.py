@@ -17,7 +17,7 @@ from tests.faults.trials import Outcome, Setting, Trial, answered, patiently, se
 from tests.proof import LONG, PROOF, figure
 
 TRIALS = 10_000 if LONG else 1_000 if PROOF else 50
-DELAYED = 100 if PROOF else 10
+DELAYED = 1_000 if PROOF else 10
 CELLS = (("BTC", "1h"), ("BTC", "1d"), ("BTC", "1mo"), ("ETH", "1d"))
 
 
@@ -87,6 +87,7 @@ def test_r2_answers_are_delayed(sides: Sides, between: Between, delay: float) ->
         found = verdicts(DELAYED, grants(sides))
     finally:
         between.delay = 0.0
+    figure(f"{found.count} revoke-then-read trials, answers {delay:.2f} s late", wrong=found.wrong)
     assert (found.wrong, found.count) == ([], DELAYED)
 
 
