@@ -3,6 +3,7 @@
 The full form, 2,000 examples of 50 steps, runs with TICKGATE_PROOF=1.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import timedelta
@@ -24,11 +25,12 @@ from sqlalchemy.orm import Session
 
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery
 from services.entitlements.requests.schemas import RequestsQuery
+from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.standing.schemas import Ruling
 from shared.database import Database
 from shared.errors import Problem
 from tests.conftest import Stores
-from tests.proof import PROOF
+from tests.proof import PROOF, figure
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, QUANT, SetClock
 from tests.services.entitlements.model import LAPSES_AFTER, OPEN, Held, Model
@@ -44,10 +46,12 @@ FORM = settings(
 FREQUENCIES = ("1h", "1d")
 ONE, SOME = st.sampled_from(FREQUENCIES), st.sampled_from([["1h"], ["1d"], ["1h", "1d"]])
 ANY, BACK = st.integers(0, 999), st.sampled_from([1, 1, 2])
+SHIFT = st.sampled_from([-MS, timedelta(0)])
 TERMS: dict[str, Any] = {
     "days": st.sampled_from([1, 2, 14]),
     "trial": st.booleans(),
     "wait": st.sampled_from([0, 0, 0, 1, 3]),
+    "grace": st.sampled_from([0, 3]),
 }
 GIVEN = precondition(lambda self: any(self.model.grants.values()))
 
@@ -55,8 +59,10 @@ GIVEN = precondition(lambda self: any(self.model.grants.values()))
 class Machine(RuleBasedStateMachine):
     """One Quant and Ops at a desk in a transaction that is undone; each step is a millisecond after the one before."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, done: Counter[str]) -> None:
         super().__init__()
+        self.done = done
+        self.done["examples"] += 1
         self._stack = ExitStack()
         connection = self._stack.enter_context(database.engine.connect())
         self.session = self._stack.enter_context(Session(connection, join_transaction_mode="create_savepoint"))
@@ -70,8 +76,10 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Something is asked for, so that there is something to do."""
-        self.ask(["1h", "1d"])
+        """Something waits for Ops, and something was given by a rule, so that there is something to do."""
+        self.ask(["1h"])
+        self.agree()
+        self.ask(["1d"], trial=True)
 
     def _same(self, meant: str | None, act: Callable[[], Any]) -> Any:
         """Do it and compare the refusal; each is done, or refused and nothing changed."""
@@ -82,6 +90,7 @@ class Machine(RuleBasedStateMachine):
         except Problem as problem:
             refused = problem.code
         assert refused == meant
+        self.done["refused" if refused else "acts"] += 1
         return done
 
     def _late(self, back: int, frequency: str) -> int | None:
@@ -92,10 +101,11 @@ class Machine(RuleBasedStateMachine):
     def _grants(self) -> list[GrantOut]:
         return self.desk.grants.page(GrantsQuery(), OPS, after=None, limit=999)
 
-    @rule(frequencies=SOME)
-    def ask(self, frequencies: list[str]) -> None:
-        """The Quant asks."""
-        request = self._same(self.model.ask(frequencies), lambda: self.desk.ask(*frequencies))
+    @rule(frequencies=SOME, trial=st.sampled_from([False, False, True]))
+    def ask(self, frequencies: list[str], trial: bool = False) -> None:
+        """The Quant asks; of days, a rule may give a trial."""
+        meant = self.model.ask(frequencies, trial=trial)
+        request = self._same(meant, lambda: self.desk.ask(*frequencies, trial=trial))
         if request is not None:
             self.ids.append(request.id)
 
@@ -104,33 +114,50 @@ class Machine(RuleBasedStateMachine):
         """The Quant asks for one frequency, held or not, and Ops approves it right after."""
         self.ask([frequency])
         self.agree()
-        self.approve(1, frequency, days, trial=False, wait=0)
+        self.approve(1, frequency, days=days, trial=False, wait=0, grace=0)
+
+    @rule(frequency=ONE, shift=SHIFT)
+    def linger(self, frequency: str, shift: timedelta) -> None:
+        """Ops gives a day with a grace, the Quant asks for more, and the day ends, or is about to."""
+        self.give(frequency, days=1, trial=False, wait=0, grace=3)
+        self.agree()
+        self.ask([frequency])
+        self.agree()
+        held = self.model.held(frequency)
+        if held is not None and held.ends_at is not None and held.ends_at + shift > self.clock.at:
+            self.clock.at = self.model.now = held.ends_at + shift
 
     @rule(back=BACK, frequency=ONE, **TERMS)
-    def approve(self, back: int, frequency: str, days: int, trial: bool, wait: int) -> None:
+    def approve(self, back: int, frequency: str, **terms: Any) -> None:
         """Ops approves one item of a late request."""
         if (number := self._late(back, frequency)) is not None:
-            meant = self.model.decide(number, frequency, days=days, trial=trial, wait=wait)
-            verdict = {"frequency": frequency, "outcome": "approve", **self._terms(days, trial, wait)}
+            meant = self.model.approve(number, frequency, **terms)
+            verdict = {"frequency": frequency, "outcome": "approve", **self._said(terms)}
             self._same(meant, lambda: self.desk.decide(self.ids[number], decisions=[verdict]))
 
     @rule(back=BACK, frequency=ONE)
     def refuse(self, back: int, frequency: str) -> None:
         """Ops refuses one item of a late request."""
         if (number := self._late(back, frequency)) is not None:
-            meant = self.model.decide(number, frequency, days=None, trial=False)
+            meant = self.model.refuse(number, frequency)
             verdict = {"frequency": frequency, "outcome": "refuse", "reason": "No."}
             self._same(meant, lambda: self.desk.decide(self.ids[number], decisions=[verdict]))
 
     @rule(frequency=ONE, **TERMS)
-    def give(self, frequency: str, days: int, trial: bool, wait: int) -> None:
+    def give(self, frequency: str, **terms: Any) -> None:
         """Ops gives without being asked."""
-        meant = self.model.give(frequency, days=days, trial=trial, wait=wait)
-        self._same(meant, lambda: self.desk.give(frequency, **self._terms(days, trial, wait)))
+        meant = self.model.give(frequency, **terms)
+        self._same(meant, lambda: self.desk.give(frequency, **self._said(terms)))
 
-    def _terms(self, days: int, trial: bool, wait: int) -> dict[str, Any]:
-        starts_at = {"starts_at": self.clock.at + wait * DAY} if wait else {}
-        return {"duration_days": days, "trial": trial, **starts_at}
+    def _said(self, terms: dict[str, Any]) -> dict[str, Any]:
+        """The terms in the words of a body."""
+        starts_at = {"starts_at": self.clock.at + terms["wait"] * DAY} if terms["wait"] else {}
+        return {
+            "duration_days": terms["days"],
+            "trial": terms["trial"],
+            "grace_days": terms["grace"],
+            **starts_at,
+        }
 
     @rule(back=BACK)
     def question(self, back: int) -> None:
@@ -201,27 +228,42 @@ class Machine(RuleBasedStateMachine):
     def block(self, days: int | None) -> None:
         """Ops blocks the account, for a day or until unblocked."""
         until = None if days is None else self.clock.at + days * DAY
-        self.model.block = self.clock.at, until
-        self._same(None, lambda: self.desk.block(until=until))
+        meant = self.model.rule((self.clock.at, until))
+        self._same(meant, lambda: self.desk.block(until=until))
 
     @precondition(lambda self: self.model.block is not None)
     @rule()
     def unblock(self) -> None:
         """Ops ends the block, if it has not ended by itself."""
-        self.model.block = None
         why = Ruling(reason="Paid")
-        self._same(None, lambda: self.desk.standings.unblock(self.desk.account(), why, OPS))
+        meant = self.model.rule(None)
+        self._same(meant, lambda: self.desk.standings.unblock(self.desk.account(), why, OPS))
+
+    @precondition(lambda self: len(self.ids) > 3)
+    @rule(left=st.sampled_from([False, False, True]))
+    def close(self, left: bool) -> None:
+        """Ops closes the account, late, as little happens after it."""
+        if left:
+            self.model.close()
+            self._same(None, lambda: self.desk.standings.close(self.desk.account(), Ruling(reason="Left"), OPS))
+
+    @rule(frequency=ONE, days=st.sampled_from([None, 0, 1, 3]))
+    def retire(self, frequency: str, days: int | None) -> None:
+        """The announcer follows the catalog: one frequency is retired, now or later, or none any more."""
+        retired = {} if days is None else {frequency: self.clock.at + days * DAY}
+        self.model.retire(retired)
+        self.desk.retirements.follow(Retiring(symbol="BTC", retired=retired))
 
     @rule()
     def sweep(self) -> None:
         """The scheduler writes what lapsed."""
         self.desk.requests.write_due_lapses(self.clock.at, 100)
 
-    @rule(pick=ANY, shift=st.sampled_from([-MS, timedelta(0)]))
+    @rule(pick=ANY, shift=SHIFT)
     def wait(self, pick: int, shift: timedelta) -> None:
         """Time passes: to some end or beginning, or to just before it."""
         grants = [grant for cell in self.model.grants.values() for grant in cell]
-        ends = [(grant.starts_at, grant.ends_at, grant.revokes_at) for grant in grants]
+        ends = [(g.starts_at, g.ends_at, g.revokes_at, g.retires_at, g.grace_until) for g in grants]
         edges = [edge for edge in (*sum(ends, ()), *(self.model.block or ())) if edge is not None]
         edges += [item.asked_at + LAPSES_AFTER for request in self.model.requests for item in request]
         edges += [self.clock.at + hours * DAY / 24 for hours in (1, 24, 100)]
@@ -232,11 +274,12 @@ class Machine(RuleBasedStateMachine):
     def agree(self) -> None:
         """Reads, items and grants are what the model says; then a millisecond passes."""
         self.model.now = self.clock.at
+        self.done["steps"] += 1
         for frequency in FREQUENCIES:
             told, held = self.desk.may(frequency), self.model.held(frequency)
             assert (frequency, told.state) == (frequency, self.model.state(frequency))
             if told.allowed and held is not None:
-                assert told.until == held.until
+                assert (told.until, told.grace_until) == (held.until(self.clock.at), held.kept(self.clock.at))
         found = self.desk.requests.page(RequestsQuery(), QUANT, after=None, limit=999)
         statuses = {request.id: {item.frequency: item.status for item in request.items} for request in found}
         assert statuses == {id_: self.model.status(number) for number, id_ in enumerate(self.ids)}
@@ -248,6 +291,8 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_w8_whatever_happens_the_services_agree_with_the_model(scratch: Stores) -> None:
+    done: Counter[str] = Counter()
     with closing(Database(scratch.app_url("entitlements"), pool_size=1)) as database:
-        machine = cast("type[RuleBasedStateMachine]", partial(Machine, database))
+        machine = cast("type[RuleBasedStateMachine]", partial(Machine, database, done))
         run_state_machine_as_test(machine, settings=FORM)
+    figure("W8", **done)

@@ -20,7 +20,7 @@ from shared.errors import InvalidInput, Problem
 from shared.principal import Principal
 from tests.proof import PROOF
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, SetClock, person
+from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, T0, SetClock, person
 
 CELLS = ("1h", "1d", "1mo")
 HISTORIES = 200 if PROOF else 5
@@ -44,6 +44,7 @@ class History:
         acts: list[Callable[[], object]] = [self.ask, self.ask, self.decide, self.revoke, self.grants]
         acts += [self.give] * 5 + [self.unblock] * 2
         acts += [self.extend, self.schedule, self.keep, self.block, self.retire, self.close]
+        acts += [self.relinquish, self.withdraw, self.sweep]
         try:
             with self.desk.session.begin_nested():
                 self.chance.choice(acts)()
@@ -53,10 +54,16 @@ class History:
     def ask(self) -> None:
         self.desk.ask(*self.some(), by=self.who, trial=self.chance.random() < 0.5)
 
-    def decide(self) -> None:
-        asked = self.desk.requests.page(RequestsQuery(account=self.who.account), OPS, after=None, limit=100)
-        outcome = self.chance.choice(["approve", "refuse"])
-        self.desk.decide(asked[-1].id, outcome=outcome, reason="Because")
+    def decide(self, outcome: str | None = None) -> None:
+        outcome = outcome or self.chance.choice(["approve", "refuse"])
+        self.desk.decide(self.asked(), outcome=outcome, reason="Because")
+
+    def withdraw(self) -> None:
+        self.desk.withdraw(self.asked(), by=self.who)
+
+    def sweep(self) -> None:
+        """Write what lapsed."""
+        self.desk.requests.write_due_lapses(self.clock.at, 100)
 
     def give(self) -> None:
         later = self.clock.at + self.chance.choice([1, 5]) * DAY
@@ -73,6 +80,9 @@ class History:
 
     def revoke(self) -> None:
         self.desk.revoke(self.open().id)
+
+    def relinquish(self) -> None:
+        self.desk.closings.relinquish(self.open().id, self.who)
 
     def extend(self) -> None:
         self.desk.extend(self.open().id, duration_days=self.chance.choice([1, 20]))
@@ -100,6 +110,10 @@ class History:
         """Seldom, as little happens after it."""
         if self.chance.random() < 0.05:
             self.desk.standings.close(self.desk.account(self.who), Ruling(reason="Left"), OPS)
+
+    def asked(self) -> UUID:
+        """The request that was made last."""
+        return self.desk.requests.page(RequestsQuery(account=self.who.account), OPS, after=None, limit=100)[-1].id
 
     def open(self) -> GrantOut:
         return self.chance.choice([grant for grant in self.grants() if grant.closed_at is None])
@@ -162,6 +176,83 @@ def test_a_careless_as_of_differs_from_what_was_enforced(
     history = History(desk, clock, seed=0)
     then = play(history)
     assert {at for at, allowed in then.items() if careless(history, at) != allowed}
+
+
+Step = tuple[float, Callable[[History], object]]
+
+
+def held(days: int, grace: int = 0) -> Step:
+    """Ops gives so many days, with a grace."""
+    return 0, lambda history: history.desk.give("1d", to=history.who, duration_days=days, grace_days=grace)
+
+
+def retired(day: float, at: int | None) -> Step:
+    """The announcer hears on a day that the frequency is retired on another, or not any more."""
+    told = {} if at is None else {"1d": T0 + at * DAY}
+    return day, lambda history: history.desk.retirements.follow(Retiring(symbol="BTC", retired=told))
+
+
+ASKED: Step = (1, lambda history: history.desk.ask("1d", by=history.who))
+GRACES: dict[str, list[Step]] = {
+    "renewed": [held(2, 5), ASKED, (3, lambda history: history.decide("approve"))],
+    "refused": [held(2, 5), ASKED, (3, lambda history: history.decide("refuse"))],
+    "withdrawn": [held(2, 5), ASKED, (3, History.withdraw)],
+    "given back": [held(2, 5), ASKED, (3, History.relinquish)],
+    "over": [held(2, 5), ASKED],
+    "lapsed": [held(2, 30), ASKED, (16, History.sweep)],
+}
+RETIREMENTS: dict[str, list[Step]] = {
+    "come": [held(30), retired(1, 3)],
+    "moved": [held(30), retired(1, 3), retired(2, 4)],
+    "come in a grace": [held(2, 5), ASKED, retired(1.5, 3)],
+}
+UNDONE: dict[str, list[Step]] = {"undone in time": [held(5), retired(1, 3), retired(2, None)]}
+SCRIPTS = {**GRACES, **RETIREMENTS, **UNDONE}
+
+
+def play_script(history: History, steps: list[Step]) -> dict[datetime, Allowed]:
+    """Live what is written; what was enforced on each day, at each step, and a millisecond before both."""
+    acts: dict[datetime, Callable[[History], object]] = {T0 + day * DAY: act for day, act in steps}
+    then: dict[datetime, Allowed] = {}
+    for at in sorted({*acts, *(T0 + day * DAY for day in range(18))}):
+        for history.clock.at in (at - MS, at):
+            acts.get(history.clock.at, History.grants)(history)
+            then[history.clock.at] = history.enforced()
+    return then
+
+
+@pytest.mark.parametrize("steps", SCRIPTS.values(), ids=SCRIPTS)
+def test_as_of_is_what_was_enforced_through_graces_and_retirements(
+    steps: list[Step], desk: Desk, clock: SetClock
+) -> None:
+    history = History(desk, clock, seed=0)
+    then = play_script(history, steps)
+    assert any(then.values())
+    assert not all(then.values())
+    for at, allowed in then.items():
+        assert (at, {grant.frequency: grant.id for grant in history.grants(as_of=at)}) == (at, allowed)
+
+
+CARELESS: dict[str, Callable[[Grant], tuple[datetime | None, ...]]] = {
+    "graces": lambda g: (g.closed_at, g.revokes_at, g.retires_at, g.ends_at),
+    "retirements": lambda g: (g.closed_at, g.revokes_at, g.grace_until or g.ends_at),
+}
+FORGOTTEN = [("graces", script) for script in GRACES] + [("retirements", script) for script in RETIREMENTS]
+
+
+@pytest.mark.parametrize(("forgotten", "script"), FORGOTTEN)
+def test_an_as_of_that_forgets_graces_or_retirements_differs_from_what_was_enforced(
+    forgotten: str, script: str, desk: Desk, clock: SetClock
+) -> None:
+    history = History(desk, clock, seed=0)
+    then = play_script(history, SCRIPTS[script])
+    grants = desk.session.scalars(select(Grant).where(col(Grant.account) == history.who.account)).all()
+
+    def careless(at: datetime) -> Allowed:
+        over = {grant.id for grant in grants if any(end and end <= at for end in CARELESS[forgotten](grant))}
+        return {g.frequency: g.id for g in grants if g.starts_at <= at and g.id not in over}
+
+    assert {at for at, allowed in then.items() if careless(at) != allowed}
 
 
 def test_a_decision_is_named_by_who_took_it(desk: Desk, clock: SetClock) -> None:
