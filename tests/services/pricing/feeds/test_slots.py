@@ -244,6 +244,7 @@ class Remembering:
     """
 
     name = "coincap"
+    at_once = 100
 
     def __init__(self, clock: FixedClock) -> None:
         self._clock = clock
