@@ -23,6 +23,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.principal import Principal
 from tests.conftest import Stores
+from tests.proof import figure
 from tests.services.entitlements.desk import Desk, Intake
 from tests.services.entitlements.race import at_once, drop_the_index
 
@@ -245,3 +246,4 @@ def test_w3_fifty_equal_requests_at_once_have_one_effect(
     found = counts(database)
     assert (found["access_requests"], found["request_items"], found["grants"]) == (1, 1, grants)
     assert (found["audit_events"], found["outbox"]) == (1 + grants, told)
+    figure("W3", trial=trial, at_once=answers, made=made, refused=refused)
