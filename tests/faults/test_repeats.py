@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.faults.sides import give
+from tests.proof import figure
 from tests.world import World, until
 
 names = count()
@@ -115,6 +116,7 @@ def test_w4_killed_before_or_in_its_commit_a_repeat_is_done_or_answered_again(
     assert len(again.json()["items"]) == 2
     assert rows(sql, account) == (1, 1, 1)
     assert quant.client.get(again.headers["location"]).json()["id"] == again.json()["id"]
+    figure("W4", killed=f"{when} its commit", replayed=replayed, effects=1)
 
 
 def test_w4_killed_after_its_commit_a_revoke_is_answered_again(hostile_world: World, sql: Sql, quant: Quant) -> None:
@@ -138,6 +140,7 @@ def test_w4_killed_after_its_commit_a_revoke_is_answered_again(hostile_world: Wo
     assert sql("select count(*) from entitlements.audit_events where subject = %s and action ~ 'revoked'", grant) == [
         (1,)
     ]
+    figure("W4", killed="after its commit", replayed=True, effects=1)
 
 
 def test_w3_fifty_equal_posts_at_once_under_a_key_are_one(sql: Sql, quant: Quant) -> None:
@@ -147,5 +150,6 @@ def test_w3_fifty_equal_posts_at_once_under_a_key_are_one(sql: Sql, quant: Quant
     done = {a.text for a in answers if a.status_code == 201}
     first = [a for a in answers if a.status_code == 201 and "idempotency-replayed" not in a.headers]
     assert (len(done), len(first)) == (1, 1)
+    figure("W3", under_a_key=answers, done_first=first, busy=[a for a in answers if a.status_code == 503])
     assert {a.json().get("code") for a in answers} <= {None, "still-running", "temporarily-unavailable"}
     assert rows(sql, quant.account) == (1, 1, 1)

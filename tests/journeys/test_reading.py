@@ -59,6 +59,31 @@ def grant(ops: httpx.Client, quant: httpx.Client, dataset: str, *frequencies: st
     return str(made.json()["data"][0]["id"])
 
 
+def denied(answer: httpx.Response) -> tuple[int, str, dict[str, object]]:
+    """What a refusal says, which is no price."""
+    assert "price_usd" not in answer.text
+    assert "Tickgate-Source" not in answer.headers
+    return answer.status_code, answer.json()["code"], answer.json()["remedy"]["body"]
+
+
+@pytest.mark.parametrize("format_", ["json", "csv", "parquet"])
+def test_r1_without_a_grant_of_one_s_own_on_the_cell_there_is_a_remedy_and_no_price(
+    ops: httpx.Client, admin: httpx.Client, quant: httpx.Client, format_: str
+) -> None:
+    grant(ops, quant, "BTC", "1d")
+    hourly, daily = DAILY.replace("1d", "1h"), DAILY.replace("BTC", "ETH")
+    refused = [
+        (admin, DAILY, "BTC", "1d"),  # another's grant
+        (quant, hourly, "BTC", "1h"),  # another frequency's
+        (quant, daily, "ETH", "1d"),  # none on the dataset
+    ]
+    for reader, path, dataset, frequency in refused:
+        told = denied(reader.get(f"{path}&format={format_}"))
+        assert told == (403, "never-requested", {"dataset": dataset, "frequencies": [frequency]})
+    assert denied(quant.get("/v1/datasets/ETH/market-caps"))[0] == 403
+    assert quant.get(f"{DAILY}&format={format_}").status_code == 200
+
+
 def test_pandas_reads_without_a_client(world: World, ops: httpx.Client, quant: httpx.Client) -> None:
     grant(ops, quant, "BTC", "1d")
     key = {"X-API-Key": quant.headers["X-API-Key"]}

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from threading import Barrier
 from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -14,6 +16,7 @@ from sqlmodel import col
 from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.repository import RequestRepository
 from shared.database import Database
+from tests.conftest import Stores
 
 T = TypeVar("T")
 BLOCKED = text("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
@@ -45,6 +48,12 @@ def _somebody_waits(database: Database) -> bool:
     with database.transaction() as session:  # a new one each time: the server shows a transaction one snapshot
         waiting: int = session.execute(BLOCKED).scalar_one()
     return waiting > 0
+
+
+def drop_the_index(stores: Stores, name: str = "uq_grants_unclosed") -> None:
+    """Take one of the indexes that carry promises out of a database of the test's own."""
+    with closing(psycopg.connect(stores.database_url, autocommit=True)) as owner:
+        owner.execute(f"drop index entitlements.{name}".encode())
 
 
 class Unguarded(RequestRepository):

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from services.entitlements.grants.schemas import GrantOut, GrantsQuery
@@ -65,6 +66,7 @@ class Machine(RuleBasedStateMachine):
         self.done["examples"] += 1
         self._stack = ExitStack()
         connection = self._stack.enter_context(database.engine.connect())
+        connection.execute(text("set statement_timeout = 0"))  # what is done counts here, not how long it takes
         self.session = self._stack.enter_context(Session(connection, join_transaction_mode="create_savepoint"))
         self.clock, self.model = SetClock(), Model()
         self.desk = Desk(self.session, self.clock)
@@ -247,12 +249,15 @@ class Machine(RuleBasedStateMachine):
             self.model.close()
             self._same(None, lambda: self.desk.standings.close(self.desk.account(), Ruling(reason="Left"), OPS))
 
-    @rule(frequency=ONE, days=st.sampled_from([None, 0, 1, 3]))
-    def retire(self, frequency: str, days: int | None) -> None:
-        """The announcer follows the catalog: one frequency is retired, now or later, or none any more."""
+    @rule(frequency=ONE, days=st.sampled_from([None, 0, 1, 3]), waits=st.booleans())
+    def retire(self, frequency: str, days: int | None, waits: bool) -> None:
+        """The announcer follows the catalog: one frequency is retired, now or on a day, which may come, or none."""
         retired = {} if days is None else {frequency: self.clock.at + days * DAY}
         self.model.retire(retired)
         self.desk.retirements.follow(Retiring(symbol="BTC", retired=retired))
+        if days and waits:
+            self.agree()
+            self.clock.at = self.model.now = retired[frequency]
 
     @rule()
     def sweep(self) -> None:

@@ -22,7 +22,7 @@ from services.entitlements.requests.schemas import OpsRequestOut
 from shared.clock import Clock
 from shared.database import Database
 from tests.conftest import Stores
-from tests.proof import PROOF
+from tests.proof import PROOF, figure
 from tests.services.entitlements.desk import Decisions, Desk
 from tests.services.entitlements.fakes import person
 from tests.services.entitlements.race import Unguarded, at_once, wait_for_a_waiter
@@ -68,6 +68,7 @@ def test_w1_sixteen_deciders_make_one_decision_of_each_request(database: Databas
         assert desk.counts()["grants"] == len(approved)
         for rows in (desk.audited("access.decided"), desk.told("access.decided")):
             assert len(rows) == REQUESTS
+    figure("W1", requests=REQUESTS, deciders=len(DECIDERS), made=made, lost=lost, grants=approved)
 
 
 class Careless(DecisionService):

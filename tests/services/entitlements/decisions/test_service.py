@@ -94,7 +94,7 @@ def test_what_lapsed_cannot_be_decided(desk: Desk, clock: SetClock, shift: Any, 
     assert refused.value.members == {"items": [fate]}
 
 
-def test_nobody_decides_their_own_request_whatever_the_role(desk: Desk) -> None:
+def test_w2_nobody_decides_their_own_request_whatever_the_role(desk: Desk) -> None:
     for somebody in (OPS, ADMIN):
         request = desk.ask("1d", by=somebody)
         before = desk.counts()

@@ -1,7 +1,8 @@
 """Who could read what at a past instant, as the grants tell it later, is what was answered then."""
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.standing.schemas import Ruling
 from shared.errors import InvalidInput, Problem
 from shared.principal import Principal
-from tests.proof import PROOF
+from tests.proof import PROOF, figure
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, OTHER, QUANT, T0, SetClock, person
 
@@ -134,6 +135,14 @@ class History:
         return {cell: answer.grant for cell, answer in answers.items() if answer.allowed}
 
 
+@pytest.fixture(scope="module")
+def lived() -> Iterator[Counter[str]]:
+    """How much was lived and compared in all."""
+    lived: Counter[str] = Counter()
+    yield lived
+    figure("As of a past instant", **lived)
+
+
 def play(history: History) -> dict[datetime, Allowed]:
     """Live a history; what was enforced at each of its instants."""
     then: dict[datetime, Allowed] = {}
@@ -144,12 +153,15 @@ def play(history: History) -> dict[datetime, Allowed]:
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
-def test_as_of_any_past_instant_the_grants_are_those_that_were_enforced(seed: int, desk: Desk, clock: SetClock) -> None:
+def test_as_of_any_past_instant_the_grants_are_those_that_were_enforced(
+    seed: int, desk: Desk, clock: SetClock, lived: Counter[str]
+) -> None:
     history = History(desk, clock, seed)
     then = play(history)
     assert any(then.values())
     for at, allowed in then.items():
         assert {grant.frequency: grant.id for grant in history.grants(as_of=at)} == allowed
+    lived.update(histories=1, instants=len(then), grants=len(history.grants()))
 
 
 def by_term(history: History, at: datetime) -> Allowed:

@@ -7,7 +7,6 @@ from datetime import datetime
 from threading import Barrier
 from uuid import UUID
 
-import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,8 +23,9 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.principal import Principal
 from tests.conftest import Stores
+from tests.proof import figure
 from tests.services.entitlements.desk import Desk, Intake
-from tests.services.entitlements.race import at_once
+from tests.services.entitlements.race import at_once, drop_the_index
 
 TWINS = 16
 
@@ -88,17 +88,12 @@ class Together(RequestRepository):
         return count
 
 
-def drop_the_index(stores: Stores) -> None:
-    with closing(psycopg.connect(stores.database_url, autocommit=True)) as owner:
-        owner.execute("drop index entitlements.uq_request_items_undecided")
-
-
 @pytest.mark.parametrize(("index", "items"), [(True, 1), (False, 2)])
 def test_the_index_alone_leaves_one_of_two_requests_that_saw_nothing_and_without_it_both_stay(
     database: Database, stores: Stores, index: bool, items: int
 ) -> None:
     if not index:
-        drop_the_index(stores)
+        drop_the_index(stores, "uq_request_items_undecided")
     together = Barrier(2)
     at_once(2, lambda _: ask(database, "1d", intake=lambda s, c: Unlocked(s, c, together)))
     assert counts(database)["request_items"] == items
@@ -245,8 +240,10 @@ def test_w3_fifty_equal_requests_at_once_have_one_effect(
                 return Desk(session).ask("1d", trial=trial)
 
     answers = at_once(50, post)
-    assert len([answer for answer in answers if isinstance(answer, RequestOut)]) == 1
-    assert len([answer for answer in answers if isinstance(answer, NothingToRequest)]) == 49
+    made = [answer for answer in answers if isinstance(answer, RequestOut)]
+    refused = [answer for answer in answers if isinstance(answer, NothingToRequest)]
+    assert (len(made), len(refused)) == (1, 49)
     found = counts(database)
     assert (found["access_requests"], found["request_items"], found["grants"]) == (1, 1, grants)
     assert (found["audit_events"], found["outbox"]) == (1 + grants, told)
+    figure("W3", trial=trial, at_once=answers, made=made, refused=refused)

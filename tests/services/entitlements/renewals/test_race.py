@@ -12,6 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
+from services.entitlements.accounts.entities import Account
+from services.entitlements.accounts.repository import AccountRepository
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantClosed
 from services.entitlements.grants.repository import GrantRepository
@@ -23,7 +25,7 @@ from shared.principal import Principal
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import OPS, person
-from tests.services.entitlements.race import at_once, wait_for_a_waiter
+from tests.services.entitlements.race import at_once, drop_the_index, wait_for_a_waiter
 
 THREADS, ROUNDS = 16, 6
 LAPSED = (GrantClosed, CellHeld)
@@ -187,13 +189,27 @@ class Unguarded(GrantRepository):
         return found
 
 
-def test_without_the_guard_what_was_revoked_is_revoked_again_and_again(database: Database) -> None:
+@pytest.mark.parametrize(("act", "recorded"), [(revoke, "grant.revoked"), (extend, "grant.extended")])
+def test_w7_without_the_guard_what_one_did_others_do_again(
+    database: Database, stores: Stores, act: Act, recorded: str
+) -> None:
+    """The index that would refuse all but one of the new grants is gone too: it is W5's guard."""
+    drop_the_index(stores)
     held, all_have_read = given(database), Barrier(THREADS)
 
-    def careless(desk: Desk, _somebody: Principal, grant: GrantOut) -> GrantOut:
-        desk.closings._grants = Unguarded(desk.session, all_have_read)
-        return desk.revoke(grant.id)
+    def careless(desk: Desk, somebody: Principal, grant: GrantOut) -> Any:
+        desk.closings._grants = desk.renewals._grants = Unguarded(desk.session, all_have_read)
+        desk.renewals._accounts = Unheld(desk.session)
+        return act(desk, somebody, grant)
 
     race(database, held, careless)
     with database.transaction() as session:
-        assert len(Desk(session).audited("grant.revoked")) > 1
+        assert len(Desk(session).audited(recorded)) > 1
+
+
+class Unheld(AccountRepository):
+    """Reads an account without holding it."""
+
+    def hold(self, account: UUID) -> Account | None:
+        """Read only."""
+        return self.find(account)
