@@ -67,6 +67,6 @@ def _open(settings: PricingSettings) -> Iterator[tuple[Database, Source, Spendin
         datasets = catalog.datasets()
     with (
         closing(Database(settings.database, pool_size=2)) as database,
-        open_source(settings, database, datasets) as (source, spending, wanted),
+        open_source(settings, database, DatabaseClock(), datasets) as (source, spending, wanted),
     ):
         yield database, source, spending, wanted

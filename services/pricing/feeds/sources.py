@@ -1,4 +1,4 @@
-"""Which sources there are, and how each is opened, with the database's clock: the one place that knows them all."""
+"""Which sources there are, and how each is opened: the one place that knows them all."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,10 +16,10 @@ from services.pricing.feeds.schemas import Feed
 from services.pricing.feeds.service import Spending, free
 from services.pricing.feeds.source import Source
 from services.pricing.settings import PricingSettings
-from shared.clock import DatabaseClock
+from shared.clock import Clock
 from shared.database import Database
 
-Opening = Callable[[PricingSettings, Database, Sequence[Feed]], AbstractContextManager[tuple[Source, Spending]]]
+Opening = Callable[[PricingSettings, Database, Clock, Sequence[Feed]], AbstractContextManager[tuple[Source, Spending]]]
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,27 @@ class Entry:
 
 
 @contextmanager
-def _coincap(settings: PricingSettings, database: Database, feeds: Sequence[Feed]) -> Iterator[tuple[Source, Spending]]:
+def _coincap(
+    settings: PricingSettings, database: Database, clock: Clock, feeds: Sequence[Feed]
+) -> Iterator[tuple[Source, Spending]]:
     budget = allowance(settings.coincap_credits, feeds)
-    ledger = Ledger(database, CoinCap.name, budget, clock=DatabaseClock())
-    with CoinCap(settings.coincap_url, settings.coincap_api_key, gate=ledger, now=partial(_now, database)) as coincap:
+    ledger = Ledger(database, CoinCap.name, budget, clock=clock)
+    with CoinCap(
+        settings.coincap_url, settings.coincap_api_key, gate=ledger, now=partial(_now, database, clock)
+    ) as coincap:
         yield coincap, ledger.spending
 
 
 @contextmanager
 def _sample(
-    _settings: PricingSettings, database: Database, _feeds: Sequence[Feed]
+    _settings: PricingSettings, database: Database, clock: Clock, _feeds: Sequence[Feed]
 ) -> Iterator[tuple[Source, Spending]]:
-    yield SampleSource(now=partial(_now, database)), free
+    yield SampleSource(now=partial(_now, database, clock)), free
 
 
-def _now(database: Database) -> datetime:
+def _now(database: Database, clock: Clock) -> datetime:
     with database.transaction() as session:
-        return DatabaseClock().now(session)
+        return clock.now(session)
 
 
 SOURCES = (
@@ -59,10 +63,10 @@ SOURCES = (
 
 @contextmanager
 def open_source(
-    settings: PricingSettings, database: Database, datasets: Sequence[OfferedDataset]
+    settings: PricingSettings, database: Database, clock: Clock, datasets: Sequence[OfferedDataset]
 ) -> Iterator[tuple[Source, Spending, list[Feed]]]:
     """The first source that is set up, its account, and what it is asked for of these datasets."""
     entry = next(entry for entry in SOURCES if entry.is_set_up(settings))
     feeds = policy.feeds(datasets, entry.name)
-    with entry.open(settings, database, feeds) as (source, spending):
+    with entry.open(settings, database, clock, feeds) as (source, spending):
         yield source, spending, feeds

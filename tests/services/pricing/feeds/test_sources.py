@@ -17,6 +17,7 @@ from services.pricing.feeds.service import Spending, free
 from services.pricing.feeds.source import PERIODS, Source
 from services.pricing.feeds.sources import SOURCES, Entry
 from services.pricing.settings import PricingSettings
+from shared.clock import Clock
 from shared.database import Database
 from tests.conftest import Stores
 from tests.services.pricing.conftest import DAY, Service
@@ -58,7 +59,7 @@ class Vendor:
 
 @contextmanager
 def opened(
-    _settings: PricingSettings, _database: Database, _feeds: Sequence[Feed]
+    _settings: PricingSettings, _database: Database, _clock: Clock, _feeds: Sequence[Feed]
 ) -> Iterator[tuple[Source, Spending]]:
     yield Vendor(), free
 
