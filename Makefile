@@ -7,7 +7,9 @@ TESTS ?= tests
 PROOF ?= 1
 PYTEST := $(BIN)/python -m pytest
 # what promises something in seconds comes after the rest, alone; where a path holds nothing of a kind, that is no failure
-TOGETHER := -n auto --dist loadscope --no-loadscope-reorder -m "not compose and not undisturbed"
+# tests also wait, for clocks and processes: one worker more than there are cores keeps the cores busy
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+TOGETHER := -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not compose and not undisturbed"
 ALONE := -m undisturbed
 OR_NOTHING := || test $$? -eq 5
 
