@@ -44,11 +44,6 @@ class Verdicts:
     unanswered: int
     wrong: list[str]
 
-    @property
-    def are_clean(self) -> bool:
-        """Whether nothing was wrong, in any trial, counted or not."""
-        return self.wrong == []
-
 
 def verdicts(wanted: int, setting: Setting, *, threads: int = 10) -> Verdicts:
     """Have each thread repeat its trial, in a setting of its own, until it has its share of the verdicts.

@@ -62,8 +62,8 @@ class Connection:
 
     `now`, `sleep`, `timer` (monotonic seconds) and `chance` (a number in [0, 1)) are arguments so that tests need not
     wait. No error says the key or the text of an answer; one that should have been data is carried by it, cut at 2,000
-    bytes and without the key, for quarantine. A try takes `total` seconds at most, from connecting to the
-    last byte, whatever trickles in: it runs in an event loop, where that can be promised. For one thread.
+    bytes and without the key, for quarantine. A try takes `total` seconds at most, from connecting to the last byte,
+    whatever trickles in: it runs in an event loop, where that can be promised. For one thread.
     """
 
     def __init__(
