@@ -38,7 +38,7 @@ from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
-SPREAD = timedelta(seconds=2)  # leases run out apart: what was at work beside an event that kills is not so again
+SPREAD = timedelta(seconds=2)  # for each attempt; what was at work beside an event that kills is not so again
 MAX_ATTEMPTS = 5
 SOONEST, LATEST = timedelta(seconds=1), timedelta(seconds=10)  # after the database was out of reach
 BATCH = 100
@@ -176,8 +176,9 @@ def _claim(session: Session, table: Table, tasks: Mapping[str, Task], event_id: 
     spent = update(table).where(*sent, table.c.attempts >= MAX_ATTEMPTS)
     reason = func.coalesce(table.c.error, "the worker died of it")
     session.execute(spent.values(state="dead", error=reason, due_at=func.clock_timestamp()))
-    due_at = func.clock_timestamp() + _lease(table, tasks) + func.random() * SPREAD
-    claimed = update(table).where(*sent).values(state="working", attempts=table.c.attempts + 1, due_at=due_at)
+    attempt = table.c.attempts + 1
+    due_at = func.clock_timestamp() + _lease(table, tasks) + attempt * func.random() * SPREAD
+    claimed = update(table).where(*sent).values(state="working", attempts=attempt, due_at=due_at)
     row = session.execute(claimed.returning(table)).first()
     return None if row is None else _event(row)
 
