@@ -19,5 +19,11 @@ def figure(what: str, **counts: object) -> None:
             file.write(f"{line}\n")
 
 
+def progress(what: str, done: int, of: int) -> None:
+    """Say how far a long proof is, twenty times in all; `pytest -s` shows it as it goes."""
+    if PROOF and done % max(1, of // 20) == 0:
+        print(f"{what}: {done:,} of {of:,}", flush=True)  # noqa: T201 - as above
+
+
 def _shown(count: object) -> object:
     return len(count) if isinstance(count, list | tuple | set | dict) else count

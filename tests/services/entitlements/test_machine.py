@@ -31,7 +31,7 @@ from services.entitlements.standing.schemas import Ruling
 from shared.database import Database
 from shared.errors import Problem
 from tests.conftest import Stores
-from tests.proof import PROOF, figure
+from tests.proof import PROOF, figure, progress
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import DAY, MS, OPS, QUANT, SetClock
 from tests.services.entitlements.model import LAPSES_AFTER, OPEN, Held, Model
@@ -64,6 +64,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.done = done
         self.done["examples"] += 1
+        progress("W8", self.done["examples"], FORM.max_examples)
         self._stack = ExitStack()
         connection = self._stack.enter_context(database.engine.connect())
         connection.execute(text("set statement_timeout = 0"))  # what is done counts here, not how long it takes
@@ -283,6 +284,7 @@ class Machine(RuleBasedStateMachine):
         for frequency in FREQUENCIES:
             told, held = self.desk.may(frequency), self.model.held(frequency)
             assert (frequency, told.state) == (frequency, self.model.state(frequency))
+            self.done[f"reads {told.state}"] += 1
             if told.allowed and held is not None:
                 assert (told.until, told.grace_until) == (held.until(self.clock.at), held.kept(self.clock.at))
         found = self.desk.requests.page(RequestsQuery(), QUANT, after=None, limit=999)
@@ -292,6 +294,7 @@ class Machine(RuleBasedStateMachine):
         for frequency, cell in self.model.grants.items():
             meant = [(held.at(self.model.now)[0], held.ends_at) for held in cell]
             assert [(g.status, g.ends_at) for g in grants if g.frequency == frequency] == meant
+            self.done.update(f"grants {status}" for status, _ in meant)
         self.clock.at = self.model.now = self.clock.at + MS
 
 

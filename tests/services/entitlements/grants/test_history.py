@@ -144,8 +144,9 @@ def lived() -> Iterator[Counter[str]]:
 
 
 def play(history: History) -> dict[datetime, Allowed]:
-    """Live a history; what was enforced at each of its instants."""
-    then: dict[datetime, Allowed] = {}
+    """Live a history that begins with a grant; what was enforced at each of its instants."""
+    history.desk.give("1d", to=history.who, duration_days=12)
+    then = {history.clock.at: history.enforced()}
     for _ in range(STEPS):
         history.step()
         then[history.clock.at] = history.enforced()
