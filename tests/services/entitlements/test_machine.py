@@ -250,15 +250,21 @@ class Machine(RuleBasedStateMachine):
             self.model.close()
             self._same(None, lambda: self.desk.standings.close(self.desk.account(), Ruling(reason="Left"), OPS))
 
-    @rule(frequency=ONE, days=st.sampled_from([None, 0, 1, 3]), waits=st.booleans())
-    def retire(self, frequency: str, days: int | None, waits: bool) -> None:
-        """The announcer follows the catalog: one frequency is retired, now or on a day, which may come, or none."""
+    @rule(frequency=ONE, days=st.sampled_from([None, 0, 1, 3]))
+    def retire(self, frequency: str, days: int | None) -> None:
+        """The announcer follows the catalog: one frequency is retired, now or on a day, or none any more."""
         retired = {} if days is None else {frequency: self.clock.at + days * DAY}
         self.model.retire(retired)
         self.desk.retirements.follow(Retiring(symbol="BTC", retired=retired))
-        if days and waits:
-            self.agree()
-            self.clock.at = self.model.now = retired[frequency]
+
+    @rule(frequency=ONE, shift=SHIFT)
+    def outlive(self, frequency: str, shift: timedelta) -> None:
+        """Ops gives what is retired on a day before its end, and the day comes, or is about to."""
+        self.give(frequency, days=14, trial=False, wait=0, grace=0)
+        self.agree()
+        self.retire(frequency, 3)
+        self.agree()
+        self.clock.at = self.model.now = self.clock.at + 3 * DAY - MS + shift
 
     @rule()
     def sweep(self) -> None:
