@@ -74,4 +74,5 @@ class Intake:
             for day, cap in caps.items()
             if asked.start <= slots[day] < asked.end and day < asked.seen_at.date()
         }
-        self._caps.record(asked.feed, over, DERIVED)
+        if over:
+            self._caps.record(asked.feed, over, DERIVED)

@@ -106,12 +106,11 @@ class FeedRepository:
 
     def clear(self, trusted: Iterable[datetime]) -> None:
         """What was suspect at these times is so no longer."""
-        which = (*self._of(Suspect), col(Suspect.timestamp).in_(list(trusted)))
-        self._session.execute(delete(Suspect).where(*which))
+        if times := list(trusted):
+            self._session.execute(delete(Suspect).where(*self._of(Suspect), col(Suspect.timestamp).in_(times)))
 
     def quarantine(self, rejected: Sequence[Rejected], *, source: str, seen_at: datetime) -> int:
-        """Keep what was rejected, the first hundred of a page, for 90 days; how much of it is new."""
-        self._session.execute(delete(Quarantined).where(col(Quarantined.last_seen_at) < seen_at - KEPT))
+        """Keep what was rejected, the first hundred of a page; how much of it is new."""
         times = [self._quarantined(item, source, seen_at) for item in dict.fromkeys(rejected[:A_PAGE])]
         return times.count(1)
 
@@ -134,6 +133,11 @@ class FeedRepository:
 
     def _of(self, table: type[Suspect]) -> tuple[Any, ...]:
         return col(table.dataset) == self._dataset, col(table.frequency) == self._frequency
+
+
+def forget_rejected(session: Session, now: datetime) -> None:
+    """Let go of what was last rejected more than 90 days ago."""
+    session.execute(delete(Quarantined).where(col(Quarantined.last_seen_at) < now - KEPT))
 
 
 def lock_account(session: Session, source: str, now: datetime) -> Upstream:

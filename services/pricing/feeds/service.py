@@ -15,7 +15,7 @@ from services.pricing.feeds.budget import Purpose
 from services.pricing.feeds.entities import Position, Rejected
 from services.pricing.feeds.errors import AnswerDrifted, BudgetSpent, FailedAlready, SourceError, SourceUnavailable
 from services.pricing.feeds.intake import Intake
-from services.pricing.feeds.repository import FeedRepository
+from services.pricing.feeds.repository import FeedRepository, forget_rejected
 from services.pricing.feeds.schemas import Asked, Feed, Tally
 from services.pricing.feeds.source import Source
 from services.pricing.prices.errors import SeriesHasOtherSource
@@ -101,7 +101,10 @@ class Feeds:
         where this month's are kept for the daily jobs.
         """
         tally = Tally(Counter(dict.fromkeys(COUNTS, 0)))
-        slot = slot or self._now()
+        with self._database.transaction() as session:
+            now = self._clock.now(session)
+            forget_rejected(session, now)
+        slot = slot or now
         try:
             series = self._begun(feeds, slot, tally)
             with self._spending(Purpose.SYNC):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -26,8 +26,8 @@ class PriceRepository:
 
     def allow_long_work(self) -> None:
         """A batch takes longer than the two seconds that an answer may take, and waits for another batch."""
-        self._session.execute(text("set local statement_timeout = '60s'"))
-        self._session.execute(text("set local lock_timeout = '60s'"))
+        limits = (func.set_config(f"{name}_timeout", "60s", True) for name in ("statement", "lock"))
+        self._session.execute(select(*limits))
 
     def find_series(self, dataset: str, frequency: str) -> Series | None:
         """The series, if anything was ever stored of it."""
@@ -60,16 +60,19 @@ class PriceRepository:
         self, dataset: str, frequency: str, samples: Sequence[Sample], *, seen_at: datetime, version: int
     ) -> Mapping[str, int]:
         """Store a batch in one statement; counts `inserted`, `revised`, `unchanged`, and `closed` of the last."""
+        times = [sample.timestamp for sample in samples]
+        first, last = min(times), max(times)
         batch = {
-            "seconds": ",".join([str(int(sample.timestamp.timestamp())) for sample in samples]),
+            "first": first,
+            "last": last,
+            "seconds": ",".join([str(int(time.timestamp())) for time in times]),
             "prices": ",".join([format(sample.price, "f") for sample in samples]),
             "seen_at": seen_at,
             "version": version,
         }
         counts = self._one(statements.MERGE, dataset, frequency, **batch)
         if counts["inserted"]:
-            times = [sample.timestamp for sample in samples]
-            self._keep_gaps(dataset, frequency, first=min(times), last=max(times))
+            self._keep_gaps(dataset, frequency, first=first, last=last)
         return counts
 
     def _keep_gaps(self, dataset: str, frequency: str, *, first: datetime, last: datetime) -> None:
@@ -94,11 +97,16 @@ class PriceRepository:
         """The prices in [start, end), the last before and the first after."""
         of = (col(Price.dataset) == dataset, col(Price.frequency) == frequency)
         at, price = col(Price.timestamp), col(Price.price_usd)
-        held = self._session.execute(select(at, price).where(*of, at >= start, at < end))
-        before = select(price).where(*of, at < start).order_by(at.desc()).limit(1)
-        after = select(price).where(*of, at >= end).order_by(at).limit(1)
-        found = {row.timestamp: row.price_usd for row in held}
-        return Known(found, self._session.scalars(before).first(), self._session.scalars(after).first())
+        bars = select(at, price).where(*of)
+        held = bars.where(at >= start, at < end)
+        before = bars.where(at < start).order_by(at.desc()).limit(1)
+        after = bars.where(at >= end).order_by(at).limit(1)
+        found = self._session.execute(union_all(before, held, after)).all()
+        return Known(
+            held={at: price for at, price in found if start <= at < end},
+            before=next((price for at, price in found if at < start), None),
+            after=next((price for at, price in found if at >= end), None),
+        )
 
     def read(self, window: Window, *, format_: Text, limit: int) -> Mapping[str, Any]:
         """The first `limit` bars of a window, rendered by Postgres, and the series as it is now."""

@@ -3,8 +3,9 @@
 from services.pricing.prices.schemas import Text
 
 # A batch comes as two texts: the app role may not make temporary tables, and one parse in C is quicker than 100,000
-# values; bars start at whole seconds. The caller holds the series' row: what is read here is what is written over. New
-# rows look for no conflict, as there is none; others do, as a join to update them may be planned without statistics.
+# values; bars start at whole seconds. It is joined with what stands from its first bar to its last: without statistics
+# all of a series would be read. The caller holds the series' row: what is read here is what is written over. New rows
+# look for no conflict, as there is none; others do, as a join to update them may be planned without statistics.
 MERGE = """
 with incoming as (
     select to_timestamp(seconds) as timestamp, price_usd
@@ -23,6 +24,7 @@ with incoming as (
         end as fate
     from incoming left join pricing.prices as known
         on known.dataset = :dataset and known.frequency = :frequency and known.timestamp = incoming.timestamp
+            and known.timestamp between :first and :last
 ), kept as (
     insert into pricing.price_revisions
         (dataset, frequency, timestamp, superseded_at, price_usd, recorded_at, version, last_version)

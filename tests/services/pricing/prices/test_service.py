@@ -57,6 +57,20 @@ def test_an_unchanged_row_is_not_written_again(prices: PriceService, session: Se
     assert session.execute(text("select ctid, xmin, xmax from pricing.prices order by timestamp")).all() == before
 
 
+def test_a_batch_reads_no_more_of_a_long_series_than_is_around_it(prices: PriceService, session: Session) -> None:
+    def read() -> int:
+        rows = (
+            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'pricing.prices'::regclass"
+        )
+        return int(session.execute(text(rows)).scalar_one())
+
+    prices.load("BTC", "1h", "coincap", bars(5_000))
+    before = read()
+    prices.load("BTC", "1h", "coincap", bars(10, start=T0 + 2_000 * HOUR, price="7"))
+    prices.load("BTC", "1h", "coincap", bars(10, start=T0 + 5_000 * HOUR))
+    assert 20 <= read() - before < 100
+
+
 def test_a_revised_price_is_kept_with_its_times(prices: PriceService, session: Session, clock: FixedClock) -> None:
     prices.load("BTC", "1h", "coincap", bars(1))
     clock.at = LATER + HOUR
