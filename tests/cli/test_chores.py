@@ -16,7 +16,7 @@ import pytest
 
 from shared import __version__
 from shared.coherence.stamp import MARGIN, WINDOW
-from tests.cli.conftest import ROOT, clean, on_a_terminal, tickgate
+from tests.cli.conftest import ROOT, chore, clean, on_a_terminal, tickgate
 from tests.conftest import Stores, cloned
 from tests.world import World, running_world, until
 
@@ -43,7 +43,7 @@ def env(world: World, tmp_path: Path) -> dict[str, str]:
 
 
 def _json(*arguments: str, env: dict[str, str]) -> Any:
-    result = tickgate(*arguments, "--json", env=env)
+    result = chore(*arguments, "--json", env=env)
     assert (result.returncode, result.stderr) == (0, "")
     return json.loads(result.stdout)
 
@@ -54,7 +54,7 @@ def _status(world: World, key: str) -> int:
 
 def _refused(*arguments: str, env: dict[str, str]) -> str:
     """What stands on standard error, which has to be clear, and the status not 0."""
-    result = tickgate(*arguments, env=env)
+    result = chore(*arguments, env=env)
     assert result.returncode != 0
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
@@ -67,7 +67,7 @@ def test_a_key_is_made_listed_and_revoked(world: World, env: dict[str, str]) -> 
     listed = _json("keys", "list", env=env)
     assert [(key["name"], key["role"]) for key in listed if key["id"] == made["id"]] == [("Ada", "ops")]
     assert made["key"] not in json.dumps(listed)
-    assert tickgate("keys", "revoke", made["id"], env=env).stdout == f"The key {made['id']} is revoked.\n"
+    assert chore("keys", "revoke", made["id"], env=env).stdout == f"The key {made['id']} is revoked.\n"
     assert _status(world, made["key"]) == 401
 
 
@@ -81,7 +81,7 @@ def test_the_audit_trails_are_verified_and_tampering_ends_in_status_1(world: Wor
         owner.execute("set session_replication_role = replica")
         owner.execute("update gateway.audit_events set actor = 'x' || actor where id = 1")
         try:
-            found = tickgate("audit", "verify", "--json", env=env)
+            found = chore("audit", "verify", "--json", env=env)
         finally:
             owner.execute("update gateway.audit_events set actor = substr(actor, 2) where id = 1")
     broken = {trail["trail"]: trail["broken"] for trail in json.loads(found.stdout)}
@@ -97,14 +97,14 @@ def test_what_was_given_up_is_listed_and_all_of_it_is_tried_again(world: World, 
     """
     with psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True) as owner:
         ids = [str(owner.execute(put).fetchall()[0][0]) for _ in range(2)]
-    listed = tickgate("outbox", "list", env=env).stdout
+    listed = chore("outbox", "list", env=env).stdout
     assert "; 2 given up." in listed
     for id_ in ids:
         assert f"{id_}  access.lapsed  " in listed
     assert listed.count("tried 5 times\n  No [use]\n") == 2
     for unclear in ((), (ids[0], "--all")):
         assert "say an ID, or --all" in _refused("outbox", "replay", *unclear, env=env)
-    assert tickgate("outbox", "replay", "--all", env=env).stdout == "2 will be tried again.\n"
+    assert chore("outbox", "replay", "--all", env=env).stdout == "2 will be tried again.\n"
     until(lambda: _json("outbox", "list", env=env)["waiting"] == 0, "that they were tried")
     assert _json("outbox", "list", env=env)["dead"] == []
 
@@ -138,11 +138,11 @@ def test_the_end_of_a_key_is_told_once_no_door_takes_it_any_more(
 
 
 def test_a_key_is_shown_whole_to_a_person_too(world: World, env: dict[str, str]) -> None:
-    result = tickgate("keys", "create", "Grace, of the desk with a rather long name", "--role", "quant", env=env)
+    result = chore("keys", "create", "Grace, of the desk with a rather long name", "--role", "quant", env=env)
     shown = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if len(line.split(maxsplit=1)) == 2)
     assert shown["name"] == "Grace, of the desk with a rather long name"
     assert _status(world, shown["key"]) == 200
-    listed = tickgate("keys", "list", env=env).stdout
+    listed = chore("keys", "list", env=env).stdout
     assert "last used (UTC)" in listed
     (line,) = [line for line in listed.splitlines() if shown["id"] in line]
     assert [part.strip() for part in line.strip("│").split("│")][2:4] == ["quant", "active"]
@@ -153,7 +153,7 @@ def test_an_account_gets_a_second_key(world: World, env: dict[str, str]) -> None
     second = _json("keys", "create", "--account", first["account"], env=env)
     assert (second["account"], second["name"], second["role"]) == (first["account"], "Edsger", "quant")
     assert [_status(world, made["key"]) for made in (first, second)] == [200, 200]
-    tickgate("keys", "revoke", first["id"], env=env)
+    chore("keys", "revoke", first["id"], env=env)
     states = {key["id"]: key["state"] for key in _json("keys", "list", env=env)}
     assert (states[first["id"]], states[second["id"]]) == ("revoked", "active")
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_done_is_refused_in_clear_words(
 def test_a_job_that_cannot_be_run_ends_in_clear_words_and_status_1(
     env: dict[str, str], settings: dict[str, str], text: str
 ) -> None:
-    answer = tickgate("jobs", "run", "backfill-market-caps", "--date", "2026-01-30", env=env | settings)
+    answer = chore("jobs", "run", "backfill-market-caps", "--date", "2026-01-30", env=env | settings)
     told = " ".join((answer.stdout + answer.stderr).split())
     assert (answer.returncode, text in told, "Traceback" in told) == (1, True, False), told
 
@@ -241,13 +241,13 @@ def test_long_work_shows_how_far_it_is_on_a_terminal_and_is_quiet_elsewhere(
     status, shown = on_a_terminal(*command, env=env)
     assert status == 0
     assert re.search(r"sync-prices.*━", shown)
-    assert tickgate(*command, env=env).stderr == ""
+    assert chore(*command, env=env).stderr == ""
 
 
 def test_migrate_and_seed_may_be_repeated(env: dict[str, str]) -> None:
     before = _json("keys", "list", env=env)
-    assert tickgate("migrate", env=env).stdout == "The database is up to date.\n"
-    assert tickgate("seed", env=env).stdout.startswith("Nothing was made")
+    assert chore("migrate", env=env).stdout == "The database is up to date.\n"
+    assert chore("seed", env=env).stdout.startswith("Nothing was made")
     assert _json("keys", "list", env=env) == before
 
 
@@ -270,7 +270,7 @@ def test_a_chore_needs_its_own_settings_only_and_leaves_the_rest_alone(
     made = _json("keys", "create", "Barbara", "--role", "quant", env=keyring)
     assert _status(world, made["key"]) == 200
     assert made["id"] in {key["id"] for key in _json("keys", "list", env=keyring)}
-    assert tickgate("keys", "revoke", made["id"], env=keyring).returncode == 0
+    assert chore("keys", "revoke", made["id"], env=keyring).returncode == 0
     assert _status(world, made["key"]) == 401
     trails = {name: url for name, url in world.env.items() if name.endswith("_DATABASE_URL")}
     assert len(_json("audit", "verify", env={**clean(), **trails})) == 3
@@ -311,7 +311,7 @@ def test_bootstrap_makes_the_keys_once_and_prints_the_same_box_again(
     with cloned() as stores:
         own = {"HOME": str(home), "BOOTSTRAP": which, "GATEWAY_URL": world.platform.url, "PUBLIC_URL": "http://here"}
         env = {**env, **stores.environment(), **{f"TICKGATE_{name}": value for name, value in own.items()}}
-        first, second = tickgate("bootstrap", env=env), tickgate("bootstrap", env=env)
+        first, second = chore("bootstrap", env=env), chore("bootstrap", env=env)
         listed = _json("keys", "list", env=env)
     keys = json.loads((home / "keys.json").read_text())
     assert set(keys) == {key["role"] for key in listed} == roles
@@ -323,7 +323,7 @@ def test_bootstrap_makes_the_keys_once_and_prints_the_same_box_again(
 
 def test_seed_says_what_it_made(env: dict[str, str]) -> None:
     with cloned() as stores:
-        said = tickgate("seed", env={**env, **stores.environment()}).stdout.splitlines()
+        said = chore("seed", env={**env, **stores.environment()}).stdout.splitlines()
     assert said == [
         "Offered: BTC, ETH.",
         f"Keys made: admin, ops, quant; they are in {env['TICKGATE_HOME']}/keys.json.",
