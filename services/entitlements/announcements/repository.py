@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, tuple_
+from sqlalchemy import and_, delete, not_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
@@ -38,11 +38,11 @@ class AnnouncementRepository:
     def move_endings(self, grant: UUID, due: Sequence[Due], now: datetime) -> None:
         """Have the grant's end told of beforehand as is `due`: what is past by now is not told late of a new end.
 
-        Of an end that stays as it was, nothing changes: what was told is not told again, what is late still is.
+        But what was late already still is told where it is due of the new end, too.
         """
-        cell = tuple_(col(Announcement.threshold), col(Announcement.due_at))
-        stale = cell.not_in([(name, at) for _, name, at in due])
-        self._session.execute(delete(Announcement).filter_by(grant_id=grant, type=ENDING).where(stale))
+        past = [name for _, name, at in due if at <= now]
+        late = and_(col(Announcement.due_at) <= now, col(Announcement.threshold).in_(past))
+        self._session.execute(delete(Announcement).filter_by(grant_id=grant, type=ENDING).where(not_(late)))
         self.add(grant, [told for told in due if told[2] > now])
 
     def take_due(self, now: datetime, limit: int) -> Sequence[Announcement]:

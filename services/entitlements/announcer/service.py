@@ -49,11 +49,15 @@ class AnnouncerService:
 
 
 def _is_true(type_: str, grant: Grant, now: datetime) -> bool:
-    """Whether it still is as was foreseen: nobody put another grant in its place or closed it by hand."""
-    if type_ != ENDED:
-        return status_of(grant, now) in (*OPEN, "ended")
+    """Whether it still is as was foreseen: nobody put another grant in its place or closed it by hand.
+
+    A beginning, or an end to come, that was due before the grant ended as foreseen is told late.
+    """
     end = end_of(grant)
-    return end is not None and (closed_at(grant, now), status_of(grant, now)) == end
+    is_over = end is not None and (closed_at(grant, now), status_of(grant, now)) == end
+    if type_ == ENDED:
+        return is_over
+    return status_of(grant, now) in OPEN or (is_over and end is not None and grant.starts_at < end[0])
 
 
 def _told(type_: str, grant: Grant, now: datetime) -> dict[str, Any]:

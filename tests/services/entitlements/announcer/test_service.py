@@ -174,6 +174,45 @@ def test_what_is_late_is_still_told_where_something_else_than_the_end_was_moved(
     assert [day_of(told["data"]["ends_at"]) for told in desk.told("grant.ending")] == [30]
 
 
+@pytest.mark.parametrize("end", [revoke_on(20), retire_on(20), None])
+def test_what_was_due_while_the_scheduler_was_stopped_is_told_once_however_it_ended(
+    desk: Desk, clock: SetClock, end: Move | None
+) -> None:
+    [grant] = desk.give("1d", starts_at=T0 + DAY, duration_days=19 if end is None else 300)
+    if end is not None:
+        end(desk, grant)
+    clock.at = T0 + 21 * DAY
+    for _ in range(2):
+        desk.announce()
+    revoked = len(desk.told("grant.revoked"))
+    assert {**said(desk), "grant.revoked": revoked} == {
+        "grant.started": 1,
+        "grant.ending": 2,
+        "grant.ended": 1,
+        "grant.revoked": revoked,
+    }
+
+
+def test_what_is_late_is_still_told_where_a_revocation_was_planned_and_called_off(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", duration_days=60)
+    clock.at += 59 * DAY
+    desk.revoke(grant.id, at=clock.at + DAY / 2)
+    keep(desk, grant)
+    desk.announce()
+    assert [day_of(told["data"]["ends_at"]) for told in desk.told("grant.ending")] == [60, 60, 60]
+
+
+def test_what_was_late_of_an_end_that_is_far_again_is_told_in_its_time(desk: Desk, clock: SetClock) -> None:
+    [grant] = desk.give("1d", duration_days=300)
+    revoke_on(100)(desk, grant)
+    clock.at += 98 * DAY
+    keep(desk, grant)
+    assert desk.announce() == 0
+    clock.at = T0 + 300 * DAY - MS
+    desk.announce()
+    assert [day_of(told["data"]["ends_at"]) for told in desk.told("grant.ending")] == [300, 300, 300]
+
+
 def test_a_grace_to_come_moves_the_end_but_not_what_is_told_of_it_beforehand(desk: Desk, clock: SetClock) -> None:
     desk.give("1d", duration_days=10, grace_days=5)
     clock.at += 8 * DAY
