@@ -1,6 +1,7 @@
 """Answers who may read what, and says to those who may not what they can do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,14 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 ON_ITS_WAY = (*UNDECIDED, "scheduled")
 
 
+@dataclass(frozen=True)
+class Asking:
+    """A request that helps."""
+
+    frequency: str
+    trial: bool
+
+
 class AccessService:
     """Reads what stands about a cell, in the caller's transaction."""
 
@@ -67,19 +76,25 @@ class AccessService:
         items = [*self._requests.undecided(*cells), *self._requests.latest(*cells)]
         grants = _as_offered(self._grants.latest(*cells), query, now)
         access = access_of(grants, items, now)
-        to_ask = self._helpful(query, _askable(access, query, grants, items, now), now)
+        to_ask = self._helpful(access.state, query, _askable(access, query, grants, items, now), now)
         return _answer(access, query, active, now, to_ask=to_ask)
 
-    def _helpful(self, query: AccessQuery, askable: Mapping[str, State], now: datetime) -> str | None:
-        """The first of these frequencies for which asking changes the state, as the rules would answer now."""
+    def _helpful(self, told: State, query: AccessQuery, askable: Sequence[str], now: datetime) -> Asking | None:
+        """The first of these frequencies for which asking changes what is told, as the rules would answer now.
+
+        For a trial only where nothing else does.
+        """
         if not askable:
             return None
         account = self._accounts.find(query.account)
-        cells = [(query.dataset, frequency) for frequency in askable]
-        traces = self._rules.predict(query.account, cells, role=account.role if account else "quant")
+        role, cells = account.role if account else "quant", [(query.dataset, frequency) for frequency in askable]
         full = self._requests.count_undecided(query.account, now) >= MAX_OPEN
-        outcomes = {frequency: STATUS[traces[query.dataset, frequency].outcome] for frequency in askable}
-        return next((f for f, state in askable.items() if changes(state, outcomes[f], full=full)), None)
+        for trial in (False, True):
+            traces = self._rules.predict(query.account, cells, role=role, trial=trial)
+            for cell in cells:
+                if changes(told, STATUS[traces[cell].outcome], full=full):
+                    return Asking(cell[1], trial=trial)
+        return None
 
 
 def _as_offered(grants: Sequence[Grant], query: AccessQuery, now: datetime) -> Sequence[Grant]:
@@ -94,22 +109,22 @@ def _as_offered(grants: Sequence[Grant], query: AccessQuery, now: datetime) -> S
 
 def _askable(
     access: Access, query: AccessQuery, grants: Sequence[Grant], items: Sequence[RequestItem], now: datetime
-) -> dict[str, State]:
-    """What can be asked for now, and its state: the cell that the access is about, then others that are offered."""
+) -> list[str]:
+    """What can be asked for now: the cell that the access is about, then others that are offered."""
     if access.state in ON_ITS_WAY:
-        return {}
+        return []
     offered = [query.frequency] if query.frequency else query.offered
-    found: dict[str, State] = {}
+    found: list[str] = []
     for frequency in sorted(offered, key=lambda offer: offer != access.frequency):
         given = [grant for grant in grants if grant.frequency == frequency]
         cell = access_of(given, [item for item in items if item.frequency == frequency], now)
         if cell.state not in ON_ITS_WAY and (cell.reapply_after is None or cell.reapply_after <= now):
-            found[frequency] = cell.state
+            found.append(frequency)
     return found
 
 
 def _answer(
-    access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime, *, to_ask: str | None = None
+    access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime, *, to_ask: Asking | None = None
 ) -> AccessOut:
     return AccessOut(
         allowed=access.allowed,
@@ -121,7 +136,9 @@ def _answer(
     )
 
 
-def _refusal(access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime, to_ask: str | None) -> Refusal:
+def _refusal(
+    access: Access, query: AccessQuery, active: Sequence[Grant], now: datetime, to_ask: Asking | None
+) -> Refusal:
     members: dict[str, Any] = {
         "dataset": query.dataset,
         "frequency": query.frequency,
@@ -142,11 +159,11 @@ def _detail(access: Access, now: datetime) -> str:
     return DETAILS[access.state] if told else f"{DETAILS[access.state]} {NOT_BEFORE}"
 
 
-def _remedy(access: Access, query: AccessQuery, to_ask: str | None) -> dict[str, Any] | None:
+def _remedy(access: Access, query: AccessQuery, to_ask: Asking | None) -> dict[str, Any] | None:
     """The call that changes the state, ready to be sent; None where only waiting, or somebody else, helps."""
     if access.state == "needs-info":
         return {"method": "POST", "href": f"/v1/access-requests/{access.request}/answer", "body": {"text": ""}}
     if to_ask is None:
         return None
-    body = {"dataset": query.dataset, "frequencies": [to_ask]}
+    body = {"dataset": query.dataset, "frequencies": [to_ask.frequency], **({"trial": True} if to_ask.trial else {})}
     return {"method": "POST", "href": "/v1/access-requests", "body": body}

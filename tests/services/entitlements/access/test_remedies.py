@@ -270,15 +270,48 @@ def as_much_as_may_wait(desk: Desk) -> UUID:
     return desk.ask("1d", dataset="D16").id
 
 
-@pytest.mark.parametrize("frequency", ["1d", None])
-def test_while_as_much_waits_as_may_there_is_no_remedy(desk: Desk, frequency: str | None) -> None:
+@pytest.mark.parametrize(("frequency", "offered"), [("1h", ["1h", "1d"]), (None, ["1h"])])
+def test_while_as_much_waits_as_may_there_is_no_remedy(desk: Desk, frequency: str | None, offered: list[str]) -> None:
     last = as_much_as_may_wait(desk)
-    assert told(desk, frequency) == ("never-requested", None)
+    assert told(desk, frequency, offered) == ("never-requested", None)
     with pytest.raises(TooManyOpen), desk.session.begin_nested():
-        desk.ask("1d")
+        desk.ask("1h")
     desk.withdraw(last)
-    send(desk, told(desk, frequency)[1])
-    assert told(desk, frequency) == ("pending", None)
+    send(desk, told(desk, frequency, offered)[1])
+    assert told(desk, frequency, offered) == ("pending", None)
+
+
+def trials_by_rule(desk: Desk) -> None:
+    """Rules that give trials, and nothing else."""
+    with_rule(desk, "approve", trial=True)
+    with_rule(desk, "refuse", version=3, trial=False)
+    rules = [desk.rules.find(version).rules[0].model_dump(mode="json", exclude_none=True) for version in (2, 3)]
+    rules[1]["name"] = "rest"
+    desk.session.execute(insert(RuleVersion).values(version=4, note="A test", rules=rules, created_at=T0))
+
+
+@pytest.mark.parametrize(("prepare", "asks_first"), [(as_much_as_may_wait, False), (trials_by_rule, True)])
+@pytest.mark.parametrize("frequency", ["1d", None])
+def test_where_a_trial_alone_changes_the_state_the_remedy_is_a_trial(
+    desk: Desk, clock: SetClock, frequency: str | None, prepare: Callable[[Desk], object], asks_first: bool
+) -> None:
+    prepare(desk)
+    if asks_first:  # which the rules refuse, and would again
+        send(desk, told(desk, frequency, ["1d"])[1])
+        clock.at += MINUTE
+    code, remedy = told(desk, frequency, ["1d"])
+    assert code == ("refused" if asks_first else "never-requested")
+    assert remedy["body"] == {"dataset": "BTC", "frequencies": ["1d"], "trial": True}
+    send(desk, remedy)
+    assert desk.may().state == "active"
+
+
+def test_what_would_be_told_again_of_another_frequency_is_no_remedy(desk: Desk, clock: SetClock) -> None:
+    desk.refuse(desk.ask("1h").id)
+    with_rule(desk, "refuse", frequencies=["1d"])
+    clock.at += MINUTE
+    assert told(desk, None, ["1h", "1d"]) == ("refused", None)
+    assert told(desk, "1d")[1] is not None
 
 
 @pytest.mark.parametrize(("verdict", "then"), [("approve", "active"), ("refuse", "refused")])
