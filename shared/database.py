@@ -78,6 +78,12 @@ class Database:
         self.engine.dispose()
 
 
+def of_one_snapshot(session: Session) -> Session:
+    """The session, whose transaction has read nothing yet: all of its statements will see what the first one does."""
+    session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    return session
+
+
 def driver_url(url: str) -> str:
     """The same address, spoken to with psycopg 3."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)

@@ -22,7 +22,8 @@ from shared.clock import Clock
 
 
 class CoverageService:
-    """Reads in the caller's transaction; as many statements for all cells as for one."""
+    """Reads in the caller's transaction, which is of one snapshot, else what is decided meanwhile is seen by halves; as
+    many statements for all cells as for one."""
 
     def __init__(self, session: Session, clock: Clock) -> None:
         self._session = session
@@ -49,7 +50,6 @@ class CoverageService:
     def _standing(self, account: UUID, wanted: Sequence[Cell]) -> Mapping[Cell, Access]:
         grants: dict[Cell, list[Grant]] = {cell: [] for cell in wanted}
         items: dict[Cell, list[RequestItem]] = {cell: [] for cell in wanted}
-        # in this order: what a decision takes out of the undecided meanwhile, it puts among the held
         for item in self._requests.latest_of(account):
             items.setdefault((item.dataset, item.frequency), []).append(item)
         for grant in self._grants.latest_of(account):

@@ -44,6 +44,7 @@ class Http:
 
     def __init__(self, runner: asyncio.Runner, app: FastAPI, private_key: str) -> None:
         transport = httpx.ASGITransport(app)
+        self.app = app
         self._runner = runner
         self._client = httpx.AsyncClient(transport=transport, base_url="http://entitlements")
         self._private_key = private_key

@@ -1,25 +1,26 @@
-"""A coverage that an approval overtakes; beside it, one that looks at what is held first and sees neither."""
+"""A coverage that a decision overtakes is of one snapshot; beside it, one that sees half of what was decided."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from services.entitlements.access.policy import Access
 from services.entitlements.coverage.service import CoverageService
-from services.entitlements.grants.entities import Grant
-from services.entitlements.grants.repository import GrantRepository
 from services.entitlements.requests.entities import RequestItem
 from services.entitlements.requests.repository import RequestRepository
-from services.entitlements.rules.service import Cell
 from shared.clock import DatabaseClock
-from shared.database import Database
+from shared.database import Database, of_one_snapshot
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
 
 Overtake = Callable[[], None]
+AGED = """
+update entitlements.grants
+set starts_at = starts_at - interval '2 days', ends_at = clock_timestamp() - interval '1 minute'
+"""
 
 
 @pytest.fixture
@@ -51,44 +52,48 @@ class Overtaken(CoverageService):
         self._requests = Slow(session, overtake)
 
 
-class Early(GrantRepository):
-    """Tells what was held a while ago."""
-
-    def __init__(self, session: Session, held: Sequence[Grant]) -> None:
-        super().__init__(session)
-        self._early = held
-
-    def latest_of(self, account: UUID) -> Sequence[Grant]:  # noqa: ARG002
-        """What was read then."""
-        return self._early
+def waiting(desk: Desk) -> UUID:
+    """A request that waits for Ops."""
+    return desk.ask("1d").id
 
 
-class Backwards(CoverageService):
-    """Looks at what is held first, then is overtaken, then looks at what was asked for."""
-
-    def __init__(self, session: Session, overtake: Overtake) -> None:
-        super().__init__(session, DatabaseClock())
-        self._overtake = overtake
-
-    def _standing(self, account: UUID, wanted: Sequence[Cell]) -> Mapping[Cell, Access]:
-        self._grants = Early(self._session, self._grants.latest_of(account))
-        self._overtake()
-        return super()._standing(account, wanted)
+def in_grace(desk: Desk) -> UUID:
+    """The request that keeps a grant going past its end."""
+    desk.give("1d", duration_days=1, grace_days=7)
+    request = desk.ask("1d").id
+    desk.session.execute(text(AGED))
+    return request
 
 
-@pytest.mark.parametrize(("service", "told"), [(Overtaken, "active"), (Backwards, "never-requested")])
-def test_a_cell_that_is_approved_meanwhile_is_held_but_neither_to_one_that_looks_at_what_is_held_first(
-    database: Database, service: Callable[[Session, Overtake], CoverageService], told: str
+@pytest.mark.parametrize(
+    ("asked", "outcome", "frozen", "told"),
+    [
+        (waiting, "approve", of_one_snapshot, ("pending", "pending", "active")),
+        (in_grace, "refuse", of_one_snapshot, ("active", "active", "ended")),
+        (in_grace, "refuse", lambda session: session, ("active", "pending", "ended")),
+    ],
+    ids=["approved", "a grace refused", "control: without a snapshot"],
+)
+def test_a_coverage_that_is_overtaken_says_what_was_read_before_but_for_one_without_a_snapshot(
+    database: Database,
+    asked: Callable[[Desk], UUID],
+    outcome: str,
+    frozen: Callable[[Session], Session],
+    told: tuple[str, str, str],
 ) -> None:
-    with database.transaction() as session:
-        asked = Desk(session).ask("1d")
-
-    def approve() -> None:
+    def state() -> str:
         with database.transaction() as session:
-            Desk(session).decide(asked.id, outcome="approve")
+            return Desk(session).may("1d").state
+
+    def decide() -> None:
+        with database.transaction() as session:
+            Desk(session).decide(request, outcome=outcome, reason="Because.")
 
     with database.transaction() as session:
-        desk = Desk(session)
-        desk.coverage = service(session, approve)
-        states = {cell.frequency: cell.state for cell in desk.cells()}
-    assert states == {"1h": "never-requested", "1d": told, "1mo": "never-requested"}
+        request = asked(Desk(session))
+    before = state()
+    with database.transaction() as session:
+        desk = Desk(frozen(session))
+        desk.coverage = Overtaken(session, decide)
+        (meanwhile,) = [cell.state for cell in desk.cells() if cell.frequency == "1d"]
+    assert (before, meanwhile, state()) == told
