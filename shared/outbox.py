@@ -6,7 +6,7 @@ The row is the truth: Dramatiq only carries its id. A worker claims a row by len
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +38,8 @@ from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
+PASSING = ("08", "40", "53", "55P03", "57P")  # SQLSTATEs: connection, rollback, resources, lock timeout, operator
+SLOW, SLOW_AT_MOST = "57014", timedelta(hours=1)
 SPREAD = timedelta(seconds=2)  # for each attempt; what was at work beside an event that kills is not so again
 MAX_ATTEMPTS = 5
 SOONEST, LATEST = timedelta(seconds=1), timedelta(seconds=10)  # after the database was out of reach
@@ -142,7 +144,8 @@ def hand_back(session: Session, table: Table, events: list[UUID]) -> None:
 def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_id: UUID) -> None:
     """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all.
 
-    That the database is out of reach, or too busy, is no failure of the event: it waits, and no attempt is counted.
+    That the database is out of reach, or too busy, is no failure of the event: it waits, and no attempt is counted. A
+    statement that takes too long may be either's fault: for an hour it is taken for the database's.
     """
     with database.transaction() as session:
         event = _claim(session, table, tasks, event_id)
@@ -157,14 +160,27 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_i
     except NotNow as early:
         with database.transaction() as session:
             _put_off(session, table, event, early.pause)
-    except OUT_OF_REACH as trouble:
-        logger.warning("database unavailable", type=event.type, id=str(event.id), error=str(trouble))
-        with database.transaction() as session:  # else its lease runs out by itself
-            _put_off(session, table, event, _patience(table))
     except Exception as error:
-        with database.transaction() as session:
-            _fail(session, table, event, error)
-        raise
+        passes = _passes(error, event)
+        with database.transaction() as session:  # where that fails too, its lease runs out by itself
+            if passes:
+                _put_off(session, table, event, _patience(table))
+            else:
+                _fail(session, table, event, error)
+        if not passes:
+            raise
+        logger.warning("database unavailable", type=event.type, id=str(event.id), error=str(error))
+
+
+def _passes(error: Exception, event: Event) -> bool:
+    """Whether it is trouble of the database's that ends by itself: it is away, full or stopping, or others hold locks.
+
+    What else it calls operational is the event's own.
+    """
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if code == SLOW:
+        return datetime.now(UTC) - event.created_at < SLOW_AT_MOST
+    return isinstance(error, OUT_OF_REACH) and (code is None or code.startswith(PASSING))
 
 
 def _claim(session: Session, table: Table, tasks: Mapping[str, Task], event_id: UUID) -> Event | None:

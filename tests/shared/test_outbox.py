@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from threading import Event as Flag
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 import structlog
 from sqlalchemy import ColumnElement, Table, and_, insert, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -367,6 +369,39 @@ def test_while_the_database_is_out_of_reach_an_event_waits_and_no_attempt_is_cou
         holding.rollback()
     deliver(ground.database, outbox, TASKS, *taken(ground))
     assert (ground.effects(), states(ground)) == (["grant.ended 1"], [("done", 1)])
+
+
+def raising(code: str) -> Handler:
+    """A handler whose statement ends with this SQLSTATE."""
+
+    def handle(session: Session, _event: Event) -> None:
+        session.execute(text(f"do $$ begin raise exception 'no' using errcode = '{code}'; end $$"))
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("code", "minutes", "then"),
+    [
+        ("53100", 120, ("pending", 0)),  # the disk is full
+        ("40P01", 120, ("pending", 0)),  # a deadlock
+        ("57014", 58, ("pending", 0)),  # too slow, which the database may be
+        ("57014", 62, ("dead", MAX_ATTEMPTS)),  # too slow for an hour: the event is
+        ("54000", 0, ("dead", MAX_ATTEMPTS)),  # too much in one statement
+        ("55000", 0, ("dead", MAX_ATTEMPTS)),  # not in this state
+    ],
+)
+def test_d3_what_the_database_always_refuses_is_given_up_and_what_passes_is_not(
+    ground: Ground, code: str, minutes: int, then: tuple[str, int]
+) -> None:
+    published(ground)
+    ground.sql("update ground.outbox set created_at = created_at - %s * interval '1 minute'", minutes)
+    for _ in range(2 * MAX_ATTEMPTS):
+        for event in taken(ground):
+            with suppress(OperationalError):
+                deliver(ground.database, outbox, {"grant.ended": raising(code)}, event)
+        ground.sql(LEASE_OVER)
+    assert states(ground) == [then]
 
 
 @pytest.mark.parametrize(("age", "pause"), [(0, 1), (4, 4), (600, 10)])
