@@ -13,6 +13,7 @@ from services.entitlements.rules.policy import answer
 from services.entitlements.rules.schemas import Trace
 from services.entitlements.simulations.repository import PastRepository
 from services.entitlements.simulations.schemas import Change, Contradiction, Simulation, SimulationOut, Tally
+from shared.principal import Principal
 
 OPPOSITE = {("approved", "refuse"), ("refused", "approve")}
 Answer = tuple[RequestItem, Trace, Trace]  # an item, what was answered then, what the draft answers
@@ -25,10 +26,10 @@ class SimulationService:
         self._past = PastRepository(session)
         self._accounts = AccountRepository(session)
 
-    def simulate(self, wanted: Simulation) -> SimulationOut:
-        """What the draft would have answered, and where Ops, or the rules of the time, said otherwise."""
+    def simulate(self, wanted: Simulation, by: Principal) -> SimulationOut:
+        """What this author's draft would have answered, and where Ops, or the rules of the time, said otherwise."""
         found = self._past.items(since=wanted.since, until=wanted.until, limit=wanted.limit + 1)
-        answers = [_answer(wanted, item) for item in found[: wanted.limit]]
+        answers = [_answer(wanted, item, by) for item in found[: wanted.limit]]
         names = {id_: a.name for id_, a in self._accounts.find_all(item.account for item, _, _ in answers).items()}
         return SimulationOut(
             items=len(answers),
@@ -40,9 +41,9 @@ class SimulationService:
         )
 
 
-def _answer(wanted: Simulation, item: RequestItem) -> Answer:
+def _answer(wanted: Simulation, item: RequestItem, by: Principal) -> Answer:
     then = Trace.model_validate(item.trace)
-    return item, then, answer(wanted.rules, then.inputs, version=0)
+    return item, then, answer(wanted.rules, then.inputs, version=0, own=item.account == by.account)
 
 
 def _tally(traces: Sequence[Trace]) -> Tally:

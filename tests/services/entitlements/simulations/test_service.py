@@ -6,16 +6,17 @@ import pytest
 from sqlalchemy import text
 
 from services.entitlements.simulations.schemas import Simulation, SimulationOut
+from shared.principal import Principal
 from tests.services.entitlements.desk import Desk
-from tests.services.entitlements.fakes import DAY, OPS, QUANT, T0, SetClock
+from tests.services.entitlements.fakes import ADMIN, DAY, OPS, QUANT, T0, SetClock
 
 
 def said(verdict: str, name: str, **when: Any) -> dict[str, Any]:
     return {"name": name, "when": when, "verdict": verdict, "reason": f"Because {name}.", "reason_code": name}
 
 
-def simulated(desk: Desk, *rules: dict[str, Any], **more: Any) -> SimulationOut:
-    return desk.simulations.simulate(Simulation.model_validate({"rules": list(rules), **more}))
+def simulated(desk: Desk, *rules: dict[str, Any], by: Principal = OPS, **more: Any) -> SimulationOut:
+    return desk.simulations.simulate(Simulation.model_validate({"rules": list(rules), **more}), by)
 
 
 def test_a_draft_is_told_what_ops_decided_against_it(desk: Desk) -> None:
@@ -92,3 +93,12 @@ def test_it_writes_nothing(desk: Desk) -> None:
     assert desk.rules.find(None).version == 1
     assert not desk.session.new
     assert not desk.session.dirty
+
+
+def test_a_draft_is_asked_about_its_author_s_items_as_their_own_rules(desk: Desk) -> None:
+    asked = desk.ask("1d", by=OPS)
+    everything = said("approve", "all")
+    for by, outcome, rule in ((OPS, "refer", "own-rules"), (ADMIN, "approve", "all")):
+        seen = simulated(desk, everything, by=by)
+        assert seen.draft.model_dump() == {"approve": 0, "refuse": 0, "refer": 0, "error": 0, outcome: 1}
+        assert [(c.request, c.rule) for c in seen.changed] == ([] if rule == "own-rules" else [(asked.id, rule)])
