@@ -169,26 +169,29 @@ class Unheld(AccountRepository):
 
 
 class OneByOne(GrantRepository):
-    """Takes grants in whatever order they come, and the second only when the other side has one, too."""
+    """Takes grants in whatever order they come after the first, and those only when the other side has one, too."""
 
-    def __init__(self, session: Session, both_have_one: Barrier) -> None:
+    def __init__(self, session: Session, first: str, both_have_one: Barrier) -> None:
         super().__init__(session)
-        self._both_have_one = [both_have_one]
+        self._first, self._both_have_one = first, [both_have_one]
 
     def lock_cells(self, account: UUID, dataset: str, frequencies: Iterable[str]) -> None:
         """Take none beforehand."""
 
     def lock_unclosed(self, account: UUID, dataset: str, frequency: str) -> Grant | None:
-        """Take it, and wait with the first."""
-        grant = super().lock_unclosed(account, dataset, frequency)
-        if self._both_have_one:
-            self._both_have_one.pop().wait(5)
-        return grant
+        """Take it, but the first one before."""
+        self._take_first(account)
+        return super().lock_unclosed(account, dataset, frequency)
 
     def lock_held(self, account: UUID) -> Sequence[Grant]:
-        """Take another one first."""
-        self.lock_unclosed(account, "BTC", "1mo")
+        """Take all, but the first one before."""
+        self._take_first(account)
         return super().lock_held(account)
+
+    def _take_first(self, account: UUID) -> None:
+        if self._both_have_one:
+            super().lock_unclosed(account, "BTC", self._first)
+            self._both_have_one.pop().wait(5)
 
 
 def test_without_an_order_a_block_and_a_withdrawal_wait_for_each_other_in_vain(database: Database) -> None:
@@ -197,8 +200,9 @@ def test_without_an_order_a_block_and_a_withdrawal_wait_for_each_other_in_vain(d
     def careless(session: Session) -> Desk:
         desk = Desk(session)
         desk.withdrawals._accounts = Unheld(session)
-        desk.withdrawals._cells = OneByOne(session, both_have_one)
-        desk.standings._grants = OneByOne(session, both_have_one)
+        desk.withdrawals._cells = OneByOne(session, "1h", both_have_one)
+        desk.standings._grants = OneByOne(session, "1mo", both_have_one)
         return desk
 
-    assert [type(refused) for refused in block_and_withdraw(database, careless)][:1] == [OperationalError]
+    refused = block_and_withdraw(database, careless)
+    assert {type(error) for error in refused} == {OperationalError}, refused
