@@ -111,6 +111,5 @@ class GrantList(Output):
 
 def as_json(grant: GrantOut) -> dict[str, Any]:
     """The grant inside a notification."""
-    return grant.model_dump(
-        mode="json", include={"id", "dataset", "frequency", "kind", "starts_at", "ends_at", "reason"}
-    )
+    told = {"id", "dataset", "frequency", "kind", "starts_at", "ends_at", "revokes_at", "reason"}
+    return grant.model_dump(mode="json", include=told)

@@ -72,7 +72,7 @@ class RenewalService:
             by=by.account,
         )
         follow(old, new)
-        new.request_id, new.retires_at = old.request_id, old.retires_at
+        new.request_id = old.request_id
         new.reason = wanted.reason or old.reason
         return new
 

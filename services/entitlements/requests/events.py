@@ -19,4 +19,5 @@ def outcome_of(
         "supersedes": str(grant.supersedes) if grant and grant.supersedes else None,
         "starts_at": instant_text(grant.starts_at) if grant else None,
         "ends_at": instant_text(grant.ends_at) if grant else None,
+        "revokes_at": instant_text(grant.revokes_at) if grant else None,
     }

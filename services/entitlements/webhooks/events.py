@@ -15,7 +15,8 @@ AT = "2026-01-31T20:00:00Z"
 END = "2027-01-31T20:00:00Z"
 CELL = {"dataset": "BTC", "frequency": "1h"}
 ASKED = {"request": ID, "dataset": "BTC", "frequencies": ["1h"], "account": OTHER_ID, "account_name": "Research desk"}
-GRANT = {"id": ID, **CELL, "kind": "standard", "starts_at": AT, "ends_at": END, "reason": "Order 17."}
+TERM: dict[str, Any] = {"starts_at": AT, "ends_at": END, "revokes_at": None}
+GRANT = {"id": ID, **CELL, "kind": "standard", **TERM, "reason": "Order 17."}
 DECISION = {"frequency": "1h", "outcome": "approved", "reason": None, "reason_code": None, "grant": OTHER_ID}
 
 
@@ -69,6 +70,7 @@ class ItemDecided(Output):
     supersedes: UUID | None
     starts_at: datetime | None
     ends_at: datetime | None = Field(description="Null for a grant without an end, too.")
+    revokes_at: datetime | None = Field(description="When it will be revoked, if that is planned already.")
 
 
 class AccessDecided(Output):
@@ -88,6 +90,7 @@ class GrantTold(Output):
     kind: Literal["standard", "trial"]
     starts_at: datetime
     ends_at: datetime | None = Field(description="The end of its term; null for a grant without an end.")
+    revokes_at: datetime | None = Field(description="When it will be revoked, if that is planned.")
     reason: str | None
 
 
@@ -186,7 +189,7 @@ TOLD: dict[str, Telling] = {
         {
             "request": ID,
             "dataset": "BTC",
-            "decisions": [{**DECISION, "supersedes": None, "starts_at": AT, "ends_at": END}],
+            "decisions": [{**DECISION, "supersedes": None, **TERM}],
         },
     ),
     "access.lapsed": Telling(

@@ -215,13 +215,13 @@ class Model:
             return "account-blocked"
         new = Held(trial, self.now, self.now + wait * DAY, self.now + (wait + days) * DAY, grace * DAY)
         old = self.held(frequency)
-        if old is not None and old.at(self.now)[0] == "active":
-            if wait or (trial and not old.trial):
-                return "cell-held"
-            if renews:
-                new.ends_at = max(new.ends_at or T0, old.ends_at or T0)
+        if old is not None and self._in_the_way(old, new):
+            return "cell-held"
         if old is not None:
-            new.revokes_at, old.closed = old.revokes_at, ("superseded", self.now)
+            if renews and old.at(self.now)[0] == "active":
+                new.ends_at = max(new.ends_at or T0, old.ends_at or T0)
+            new.revokes_at, new.retires_at = old.revokes_at, old.retires_at
+            old.closed = "superseded", self.now
         elif self.grants[frequency]:
             last = self.grants[frequency][-1]
             last.closed = last.at(self.now)
@@ -230,6 +230,12 @@ class Model:
             if item.at(self.now)[0] in OPEN:
                 item.status, item.decided_at = "approved", self.now
         return None
+
+    def _in_the_way(self, old: Held, new: Held) -> bool:
+        """Nothing begins later than a revocation, or after what runs, and no trial follows what is standard."""
+        if old.revokes_at is not None and old.revokes_at <= new.starts_at:
+            return True
+        return old.at(self.now)[0] == "active" and (new.starts_at > self.now or (new.trial and not old.trial))
 
     def end(self, grant: Held, how: str) -> str | None:
         """End a grant at once; again changes nothing."""

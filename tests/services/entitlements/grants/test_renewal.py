@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from services.entitlements.grants.entities import Grant
 from services.entitlements.grants.errors import CellHeld, GrantClosed
 from services.entitlements.grants.schemas import GrantOut, Revocation
+from services.entitlements.retirements.schemas import Retiring
 from services.entitlements.rules.schemas import NewRules
 from shared.coherence.owner import is_settling
 from shared.database import Database
+from shared.wire import instant_text
 from tests.conftest import Stores
 from tests.services.entitlements.desk import Desk
 from tests.services.entitlements.fakes import ADMIN, DAY, MS, OPS, T0, SetClock
@@ -191,6 +193,42 @@ def test_a_gift_in_the_place_of_one_to_come_is_revoked_like_it(desk: Desk, clock
     assert (new.supersedes, new.revokes_at) == (later.id, T0 + 2 * DAY)
     clock.at = T0 + 2 * DAY
     assert desk.may().state == "revoked"
+
+
+def test_nothing_begins_after_the_revocation_that_it_would_be_under(desk: Desk) -> None:
+    [later] = desk.give("1d", starts_at=T0 + 3 * DAY)
+    desk.revoke(later.id, at=T0 + DAY)
+    for begin in (T0 + DAY, T0 + 2 * DAY):
+        with pytest.raises(CellHeld), desk.session.begin_nested():
+            desk.give("1d", starts_at=begin)
+    desk.closings.keep(later.id, OPS)
+    [new] = desk.give("1d", starts_at=T0 + 2 * DAY)
+    assert (new.supersedes, new.revokes_at) == (later.id, None)
+
+
+@pytest.mark.parametrize("take_place", FOLLOWING.values(), ids=FOLLOWING)
+def test_what_takes_the_place_of_a_grant_is_retired_like_it_and_that_is_told_once(
+    desk: Desk, clock: SetClock, take_place: Callable[[Desk, UUID], object]
+) -> None:
+    def follow() -> None:
+        desk.retirements.follow(Retiring(symbol="BTC", retired={"1d": T0 + 12 * DAY}))
+
+    [grant] = desk.give("1d", duration_days=10)
+    clock.at += 8 * DAY
+    follow()
+    take_place(desk, grant.id)
+    assert desk.may().until == T0 + 12 * DAY
+    follow()
+    assert len(desk.told("dataset.retired")) == 1
+
+
+def test_who_is_given_what_will_be_revoked_is_told_when(desk: Desk, clock: SetClock) -> None:
+    planned(desk, clock)
+    grant = renew(desk)
+    told = desk.told("access.decided")[-1]["data"]["decisions"][0]
+    assert told["revokes_at"] == instant_text(T0 + 9 * DAY)
+    desk.extend(grant.id, duration_days=20)
+    assert desk.told("grant.started")[-1]["data"]["grants"][0]["revokes_at"] == instant_text(T0 + 9 * DAY)
 
 
 def read_until(stop: Event, database: Database, states: list[str]) -> None:
