@@ -19,6 +19,7 @@ import pytest
 from cli.embedded.account import outside_folder, remove_outside
 from cli.embedded.children import free_port
 from cli.main import main
+from tests.conftest import new_folder
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -151,7 +152,7 @@ class Up:
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A folder that every account may enter, as pytest's own tmp_path is not."""
-    path = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
+    path = new_folder()
     path.chmod(0o755)
     yield path
     remove_outside(path / "home")

@@ -4,9 +4,8 @@ Every platform of a test run is searched when it ends (`running_world`, `running
 of the servers that the tests ran on when they have stopped (`tests/conftest.py`); here is one with a story about keys.
 """
 
+import shutil
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import psycopg
@@ -14,6 +13,7 @@ import pytest
 
 from cli.embedded.servers import embedded_servers
 from gateway.keys.policy import SECRET_LENGTH
+from tests.conftest import new_folder
 from tests.kept import KEY, everything, holding, in_files
 from tests.world import World
 
@@ -76,11 +76,11 @@ def test_k6_a_key_would_be_found_and_so_would_its_secret_alone(story: list[str])
 
 def test_k6_a_key_would_be_found_in_the_files_of_a_server(story: list[str]) -> None:
     """Also when its row was taken back. The folder is made as that of the tests' own servers."""
-    with TemporaryDirectory(prefix="tickgate-test-") as folder:
-        home = Path(folder)
-        with embedded_servers(home, fast=True) as servers, psycopg.connect(servers.database_url) as connection:
-            connection.execute("create table told (key text)")
-            connection.commit()
-            connection.execute("insert into told values (%s)", [story[0]])
-            connection.rollback()
-        assert in_files(home) != []
+    home = new_folder()
+    with embedded_servers(home, fast=True) as servers, psycopg.connect(servers.database_url) as connection:
+        connection.execute("create table told (key text)")
+        connection.commit()
+        connection.execute("insert into told values (%s)", [story[0]])
+        connection.rollback()
+    assert in_files(home) != []
+    shutil.rmtree(home)

@@ -1,12 +1,10 @@
 """O2: PostgreSQL and Redis restart under load: no acknowledged write is lost, and all is ready again by itself."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from threading import Event as Flag
 from uuid import UUID
 
@@ -15,7 +13,7 @@ import pytest
 
 from cli.migrate import migrate
 from cli.settings import OperatorSettings
-from tests.conftest import Stores
+from tests.conftest import Stores, new_folder
 from tests.faults.deciding import all_told, asked, decide, sql, told_once_each
 from tests.faults.queueing import Queue
 from tests.postgres import Postgres
@@ -30,7 +28,7 @@ READY_AGAIN = 30.0
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     """A server of this module's own."""
-    home = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
+    home = new_folder()
     with closing(Postgres(home)) as postgres:
         postgres.start()
         yield postgres

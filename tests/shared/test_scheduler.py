@@ -1,13 +1,11 @@
 """The scheduler ticks until it is told to stop, and does what is due meanwhile."""
 
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
@@ -24,6 +22,7 @@ from shared.database import Database, driver_url
 from shared.jobs import Chore, Job, Outcome, Progress
 from shared.scheduler import run_scheduler
 from shared.settings import ServiceSettings
+from tests.conftest import new_folder
 from tests.postgres import Postgres
 from tests.shared.ground import Ground, job_runs, metadata, module_named, settings_on, until
 
@@ -184,7 +183,7 @@ def test_a_scheduler_is_alive_while_its_loop_runs_and_stale_while_it_stands_stil
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
     """A server of the test's own, with the made-up service's tables."""
-    home = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
+    home = new_folder()
     with closing(Postgres(home)) as postgres:
         postgres.start()
         engine = create_engine(driver_url(postgres.url))

@@ -1,7 +1,6 @@
 """Homes for embedded servers, and a way to see which processes are theirs."""
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from cli.embedded.account import outside_folder, remove_outside
+from tests.conftest import new_folder
 
 
 def server_pids(home: Path) -> list[int]:
@@ -35,7 +35,7 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that every account may enter, as pytest's own tmp_path is not."""
-    path = Path(tempfile.mkdtemp(prefix="tickgate-test-"))
+    path = new_folder()
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
