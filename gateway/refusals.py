@@ -242,7 +242,8 @@ ACCOUNT_CLOSED = Refusal(
 CELL_HELD = Refusal(
     409,
     "cell-held",
-    "The account holds a running grant on this frequency: nothing later can stand beside it, no trial follow it.",
+    "The account holds a grant on this frequency: nothing later stands beside one that runs or follows its planned "
+    "revocation or retirement, no trial follows what is standard.",
     {"grant": ID},
 )
 NAMED_ACCOUNT = Refusal(
@@ -474,7 +475,7 @@ OWN_REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "getGrant": (GRANT,),
     "revokeGrant": (OWN, GRANT, GRANT_CLOSED),
     "keepGrant": (OWN, GRANT, GRANT_CLOSED),
-    "extendGrant": (OWN, GRANT, GRANT_CLOSED, BLOCKED),
+    "extendGrant": (OWN, GRANT, GRANT_CLOSED, CELL_HELD, BLOCKED),
     "relinquishGrant": (GRANT, GRANT_CLOSED),
     "blockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),
     "unblockAccount": (OWN, ACCOUNT, ACCOUNT_CLOSED),

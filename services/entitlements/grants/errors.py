@@ -16,7 +16,8 @@ class GrantClosed(Problem):
 
 
 class CellHeld(Problem):
-    """The account holds a running grant on this frequency: nothing later can stand beside it, no trial follow it."""
+    """The account holds a grant on this frequency: nothing later stands beside one that runs or follows its planned
+    revocation or retirement, no trial follows what is standard."""
 
     status = 409
 

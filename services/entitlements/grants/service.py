@@ -32,7 +32,7 @@ class GrantService:
         AccountBlocked.
 
         What is approved where a grant runs renews it: from now, with no gap, and never ending earlier. A revocation to
-        come goes on to the new grant, which could not begin after it: CellHeld, until it is called off.
+        come goes on to the new grant.
         """
         self._accounts.require_good(grant.account, now)
         standing = self._grants.lock_unclosed(grant.account, grant.dataset, grant.frequency)
@@ -49,8 +49,6 @@ class GrantService:
         if status_of(standing, now) == "active":
             self._renew(standing, grant, now)
         follow(standing, grant)
-        if grant.revokes_at is not None and grant.revokes_at <= grant.starts_at:
-            raise CellHeld(grant=str(standing.id))
         self._grants.close(standing, "superseded", at=now)
         # one that was to begin may have begun, and been read under, since `now`
         if grant.starts_at > now or shortens(longest(standing), longest(grant)):
@@ -116,7 +114,9 @@ def new_grant(
 
 def follow(old: Grant, new: Grant) -> None:
     """Have a new grant take the place of an open one, under the revocation to come, which only `keep` calls off, and
-    the retirement."""
+    the retirement; raises CellHeld where it could not begin before."""
+    if any(at is not None and at <= new.starts_at for at in (old.revokes_at, old.retires_at)):
+        raise CellHeld(grant=str(old.id))
     new.supersedes, new.revokes_at, new.retires_at = old.id, old.revokes_at, old.retires_at
     new.closed_by, new.close_note, new.close_reason_code = old.closed_by, old.close_note, old.close_reason_code
 

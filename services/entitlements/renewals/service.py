@@ -34,7 +34,7 @@ class RenewalService:
         self._readers = GrantService(session, clock)
 
     def extend(self, grant: UUID, wanted: Extension, by: Principal) -> GrantOut:
-        """The grant that takes its place; raises GrantNotFound, SelfDecision, AccountBlocked, GrantClosed."""
+        """The grant that takes its place; raises GrantNotFound, SelfDecision, AccountBlocked, GrantClosed, CellHeld."""
         found = self._grants.find(grant)
         if found is None:
             raise GrantNotFound

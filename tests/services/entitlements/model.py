@@ -231,9 +231,12 @@ class Model:
                 item.status, item.decided_at = "approved", self.now
         return None
 
+    def _ends_before(self, old: Held, start: datetime) -> bool:
+        return any(at is not None and at <= start for at in (old.revokes_at, old.retires_at))
+
     def _in_the_way(self, old: Held, new: Held) -> bool:
-        """Nothing begins later than a revocation, or after what runs, and no trial follows what is standard."""
-        if old.revokes_at is not None and old.revokes_at <= new.starts_at:
+        """Nothing begins later than what ends it, or after what runs, and no trial follows what is standard."""
+        if self._ends_before(old, new.starts_at):
             return True
         return old.at(self.now)[0] == "active" and (new.starts_at > self.now or (new.trial and not old.trial))
 
@@ -258,6 +261,8 @@ class Model:
         if self.blocked:
             return "account-blocked"
         starts_at = max(grant.starts_at, self.now)
+        if self._ends_before(grant, starts_at):
+            return "cell-held"
         ends_at = None if grant.ends_at is None else max(grant.ends_at, starts_at + days * DAY)
         grant.closed = "superseded", self.now
         new = Held(grant.trial, self.now, starts_at, ends_at, grant.grace, retires_at=grant.retires_at)

@@ -201,9 +201,20 @@ def test_nothing_begins_after_the_revocation_that_it_would_be_under(desk: Desk) 
     for begin in (T0 + DAY, T0 + 2 * DAY):
         with pytest.raises(CellHeld), desk.session.begin_nested():
             desk.give("1d", starts_at=begin)
+    with pytest.raises(CellHeld), desk.session.begin_nested():
+        desk.extend(later.id, duration_days=100)
     desk.closings.keep(later.id, OPS)
     [new] = desk.give("1d", starts_at=T0 + 2 * DAY)
     assert (new.supersedes, new.revokes_at) == (later.id, None)
+
+
+def test_what_could_only_begin_after_its_retirement_takes_no_days_away(desk: Desk, clock: SetClock) -> None:
+    [soon] = desk.give("1d", starts_at=T0 + DAY)
+    desk.retirements.follow(Retiring(symbol="BTC", retired={"1d": T0 + 5 * DAY}))
+    with pytest.raises(CellHeld), desk.session.begin_nested():
+        desk.give("1d", starts_at=T0 + 5 * DAY)
+    clock.at += 2 * DAY
+    assert desk.may().grant == soon.id
 
 
 @pytest.mark.parametrize("take_place", FOLLOWING.values(), ids=FOLLOWING)
