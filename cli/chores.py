@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -55,6 +56,11 @@ chores.add_typer(keys, name="keys")
 chores.add_typer(jobs, name="jobs")
 chores.add_typer(imports, name="import")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Heads = Annotated[
+    list[str] | None,
+    typer.Option("--head", metavar="TRAIL=HEAD", help="A head that was noted before, which has to be met again."),
+]
+HEAD = re.compile("[0-9a-f]{64}")
 console = Console(highlight=False)
 T = TypeVar("T")
 SHOWN = {"id", "name", "role"}
@@ -200,20 +206,28 @@ def revoke_key(id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 
 
 @audits.command("verify")
-def verify_audit(as_json: AsJson = False) -> None:
+def verify_audit(heads: Heads = None, as_json: AsJson = False) -> None:
     """Prove that no audit row was changed, removed or slipped in since it was sealed; exit 1 if one was."""
     modules = (keys_module, catalog_module, entitlements_module)
+    noted = _noted(heads or [], [str(module.metadata.schema) for module in modules])
     with operator_environment(OperatorSettings.load(), *modules):
-        found = [_verdict(module) for module in modules]
+        found = [_verdict(module, noted.get(str(module.metadata.schema))) for module in modules]
     _show(found, as_json=as_json)
     if not all(row["ok"] for row in found):
         raise typer.Exit(1)
 
 
-def _verdict(module: Module) -> dict[str, Any]:
+def _noted(heads: Iterable[str], trails: Iterable[str]) -> dict[str, str]:
+    noted = dict(head.split("=", 1) for head in heads if "=" in head)
+    if len(noted) < len(list(heads)) or not all(trail in trails and HEAD.fullmatch(noted[trail]) for trail in noted):
+        raise typer.BadParameter(f"TRAIL=HEAD, one for each of {', '.join(trails)} at most, as `audit verify` told it")
+    return noted
+
+
+def _verdict(module: Module, head: str | None) -> dict[str, Any]:
     assert module.trail is not None  # noqa: S101 - each of them keeps one
     with closing(Database(app_url(module), pool_size=1)) as database, database.transaction() as session:
-        verdict = verify(session, module.trail).model_dump()
+        verdict = verify(session, module.trail, head).model_dump()
     return {"trail": module.metadata.schema, **verdict}
 
 

@@ -26,7 +26,7 @@ from shared.metrics import Measured
 from shared.module import Module
 from shared.pagination import Cursors
 from shared.revision import check_revision
-from shared.seals import Verdict, sealing, verify
+from shared.seals import Head, Verdict, sealing, verify
 from shared.settings import ServiceSettings
 from shared.streams import Streams
 from shared.upstream import Neighbour, open_upstream
@@ -137,9 +137,9 @@ def _add_trail(app: FastAPI, trail: Trail) -> None:
         return page(session, trail.events, query)
 
     @app.get("/internal/audit-events/verify", include_in_schema=False)
-    def verdict(session: Transaction) -> Verdict:
+    def verdict(session: Transaction, head: Head | None = None) -> Verdict:
         """Whether what was recorded here is as it was written."""
-        return verify(session, trail)
+        return verify(session, trail, head)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 A seal names the rows that it covers, since rows become visible out of the order of their ids, and hashes them with the
 seal before it. Whoever changes, removes or slips in a row breaks the chain; whoever takes its last seals away, or
-rewrites all of it, arrives at another `head` than the one that was noted elsewhere.
+rewrites all of it, makes a chain in which the `head` that was noted elsewhere is not met.
 """
 
 import asyncio
@@ -11,8 +11,9 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import structlog
 from pydantic import Field
@@ -30,6 +31,8 @@ INTERVAL = 2.0
 LOOK_BACK = 10_000  # ids: so many are not taken while one transaction is open
 OPEN_FOR = timedelta(minutes=1)  # longer no transaction of ours is open
 START = bytes(32)
+BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+Head = Annotated[str, Field(pattern="^[0-9a-f]{64}$", examples=["5d" * 32])]
 logger = structlog.get_logger(__name__)
 
 
@@ -38,7 +41,10 @@ class Broken(Output):
 
     event: int | None = Field(description="The id of the event, where it is one.", examples=[7])
     seal: int | None = Field(description="The number of the seal that it breaks.", examples=[3])
-    why: str = Field(examples=["changed"], description="changed, missing, not-sealed, slipped-in or seal-changed.")
+    why: str = Field(
+        examples=["changed"],
+        description="changed, missing, not-sealed, slipped-in, seal-changed or, of a noted head, head-missing.",
+    )
 
 
 class Verdict(Output):
@@ -118,26 +124,32 @@ def _of(value: list[Any]) -> bytes:
     return hashlib.sha256(json.dumps(value).encode()).digest()
 
 
-def verify(session: Session, trail: Trail) -> Verdict:
-    """Go through the whole chain, up to the first thing that is not as it was sealed."""
+def verify(session: Session, trail: Trail, head: str | None = None) -> Verdict:
+    """Go through the whole chain, up to the first thing that is not as it was sealed.
+
+    A `head` that was noted before has to be met on the way: else what it stood for was taken away or rewritten.
+    """
     session.execute(text("set local statement_timeout = '60s'"))
-    count, before = 0, None
+    count, before, reach, is_met = 0, None, Reach(), head is None
     for sealed, rows in _chain(session, trail):
-        broken = _fault(sealed, before, rows)
+        broken = _fault(sealed, before, rows, reach)
         if broken is not None:
             return Verdict(ok=False, events=count, unsealed=0, head=_head(before), broken=broken)
-        count, before = count + len(sealed.ids), sealed
+        count, before, is_met = count + len(sealed.ids), sealed, is_met or _head(sealed) == head
+        reach = reach.with_(sealed)
     unsealed, stray = _unsealed(session, trail, before)
-    broken = None if stray is None else Broken(event=stray, seal=None, why="not-sealed")
+    broken = None if is_met else Broken(event=None, seal=None, why="head-missing")
+    if stray is not None:
+        broken = Broken(event=stray, seal=None, why="not-sealed")
     return Verdict(ok=broken is None, events=count, unsealed=unsealed, head=_head(before), broken=broken)
 
 
 def _chain(session: Session, trail: Trail) -> Iterator[tuple[Row[Any], Mapping[int, Row[Any]]]]:
     """The seals by number, each with the rows beside it by id: at least those that it covers and that are there."""
-    number, more = trail.seals.c.number, True
-    last = 0
+    number, more, last = trail.seals.c.number, True, None
     while more:
-        found = session.execute(select(trail.seals).where(number > last).order_by(number).limit(TOGETHER)).all()
+        following = () if last is None else (number > last,)
+        found = session.execute(select(trail.seals).where(*following).order_by(number).limit(TOGETHER)).all()
         ids = [event for sealed in found for event in sealed.ids]
         covered = func.unnest(literal(ids, ARRAY(BigInteger))).table_valued("id").render_derived()
         rows = {row.id: row for row in session.execute(_rows(trail).join(covered, covered.c.id == trail.events.c.id))}
@@ -146,8 +158,26 @@ def _chain(session: Session, trail: Trail) -> Iterator[tuple[Row[Any], Mapping[i
         last = found[-1].number if found else last
 
 
-def _fault(sealed: Row[Any], before: Row[Any] | None, rows: Mapping[int, Row[Any]]) -> Broken | None:
-    """What is wrong with a seal, or with the rows that it covers."""
+@dataclass(frozen=True)
+class Reach:
+    """How far the seals up to one reach: a full one leaves what is after its last row for later, others nothing."""
+
+    last_id: int = 0
+    at: datetime = BEGINNING
+    complete_at: datetime = BEGINNING
+
+    def with_(self, sealed: Row[Any]) -> "Reach":
+        """With one more; what a seal says of itself takes nothing back."""
+        complete_at = self.complete_at if len(sealed.ids) >= BATCH else max(self.complete_at, sealed.at)
+        return Reach(max(self.last_id, sealed.last_id), max(self.at, sealed.at), complete_at)
+
+    def should_have(self, row: Row[Any]) -> bool:
+        """Whether a row, as old as it says, would have been in time for one of them."""
+        return bool(row.at < (self.at if row.id <= self.last_id else self.complete_at) - OPEN_FOR)
+
+
+def _fault(sealed: Row[Any], before: Row[Any] | None, rows: Mapping[int, Row[Any]], reach: Reach) -> Broken | None:
+    """What is wrong with a seal, or with the rows that it covers, where those before it reach so far."""
     follows = (before.number + 1, before.hash) if before else (1, START)
     if (sealed.number, sealed.prev_hash) != follows or sealed.hash != _hash(sealed._asdict()):
         return Broken(event=None, seal=sealed.number, why="seal-changed")
@@ -155,21 +185,16 @@ def _fault(sealed: Row[Any], before: Row[Any] | None, rows: Mapping[int, Row[Any
         row = rows.get(event)
         if row is None or _digest(row) != digest:
             return Broken(event=event, seal=sealed.number, why="missing" if row is None else "changed")
-        if before is not None and _was_overlooked(row, before):
+        if reach.should_have(row):
             return Broken(event=event, seal=sealed.number, why="slipped-in")
     return None
 
 
-def _was_overlooked(row: Row[Any], before: Row[Any]) -> bool:
-    """Whether a row that was there in time is not in the seal before its own: it was not there in time."""
-    left_for_later = len(before.ids) >= BATCH and row.id > before.last_id
-    return bool(row.at < before.at - OPEN_FOR) and not left_for_later
-
-
 def _unsealed(session: Session, trail: Trail, last: Row[Any] | None) -> tuple[int, int | None]:
     """How many rows no seal covers, and the first of them that one should."""
-    events = trail.events.c
-    due = (events.id < (last.last_id if last else 0)) & (events.at < func.clock_timestamp() - OPEN_FOR)
+    events, last_id = trail.events.c, last.last_id if last else 0
+    is_late = (events.at < func.clock_timestamp() - OPEN_FOR) | (events.id <= last_id - LOOK_BACK)
+    due = (events.id < last_id) & is_late
     found = select(func.count(), func.min(events.id).filter(due))
     count, stray = session.execute(_not_sealed(found, trail)).one()
     return count, stray

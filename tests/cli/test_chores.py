@@ -77,6 +77,12 @@ def test_the_audit_trails_are_verified_and_tampering_ends_in_status_1(world: Wor
     trails = {trail["trail"]: trail for trail in _json("audit", "verify", env=env)}
     assert set(trails) == {"gateway", "catalog", "entitlements"}
     assert trails["gateway"]["events"] > 0
+    heads = [part for name, trail in trails.items() if trail["head"] for part in ("--head", f"{name}={trail['head']}")]
+    _json("keys", "create", "Later", "--role", "quant", env=env)
+    assert all(trail["ok"] for trail in _json("audit", "verify", *heads, env=env))
+    missed = json.loads(chore("audit", "verify", "--head", f"gateway={'0' * 64}", "--json", env=env).stdout)
+    assert [trail["broken"] and trail["broken"]["why"] for trail in missed] == ["head-missing", None, None]
+    assert "TRAIL=HEAD" in _refused("audit", "verify", "--head", "gateway=x", env=env)
     with psycopg.connect(world.env["TICKGATE_DATABASE_URL"], autocommit=True) as owner:
         owner.execute("set session_replication_role = replica")
         owner.execute("update gateway.audit_events set actor = 'x' || actor where id = 1")

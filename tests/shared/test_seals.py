@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from services.catalog.database import audit_events, trail
@@ -15,13 +16,16 @@ from shared.application import create_app
 from shared.audit import record
 from shared.database import Database
 from shared.principal import Principal
-from shared.seals import BATCH, Verdict, _unsealed, seal, verify
+from shared.seals import BATCH, Verdict, _hash, _unsealed, seal, verify
 from tests.conftest import Stores
 from tests.shared.ground import calling, module_named, settings_on, until
 
 WHO = Principal(role="service", name="tests")
 FORGED = """insert into audit_events (id, at, actor, action, subject, data) overriding system value
     values (4, now() - interval '1 hour', 'tests', 'dataset.added', 'FORGED', '{}')"""
+
+HIDING = """insert into audit_seals (number, at, last_id, ids, digests, prev_hash, hash)
+    values (NUMBER, now(), 4, array[4], array[]::bytea[], '', '')"""
 
 
 class Book:
@@ -43,14 +47,14 @@ class Book:
         with self.database.transaction() as session:
             return seal(session, trail)
 
-    def verify(self) -> Verdict:
+    def verify(self, head: str | None = None) -> Verdict:
         """What the proof says."""
         with self.database.transaction() as session:
-            return verify(session, trail)
+            return verify(session, trail, head)
 
-    def fault(self) -> tuple[int | None, int | None, str]:
+    def fault(self, head: str | None = None) -> tuple[int | None, int | None, str]:
         """What it says is broken."""
-        verdict = self.verify()
+        verdict = self.verify(head)
         assert verdict.broken is not None
         assert not verdict.ok
         return verdict.broken.event, verdict.broken.seal, verdict.broken.why
@@ -156,6 +160,66 @@ def test_a_change_of_a_seal_is_found(change: str, number: int, book: Book) -> No
 def test_a_seal_that_was_removed_is_found(book: Book) -> None:
     book.tamper("delete from audit_seals where number = 1")
     assert book.fault() == (None, 2, "seal-changed")
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_seal_before_the_first_hides_no_row(number: int, book: Book) -> None:
+    book.tamper(FORGED, HIDING.replace("NUMBER", str(number)))
+    assert book.fault() == (None, number, "seal-changed")
+
+
+def test_a_seal_that_says_it_is_older_lets_no_row_slip_in(book: Book) -> None:
+    with book.database.transaction() as session:
+        last = session.execute(select(trail.seals).order_by(trail.seals.c.number.desc()).limit(1)).one()
+        empty = {"number": 3, "at": last.at - timedelta(days=1), "last_id": last.last_id, "ids": [], "digests": []}
+        empty |= {"prev_hash": last.hash}
+        session.execute(insert(trail.seals).values(**empty, hash=_hash(empty)))
+    book.tamper(FORGED)
+    assert book.seal() == 1
+    assert book.fault() == (4, 4, "slipped-in")
+
+
+def test_no_row_slips_in_after_a_full_seal(book: Book) -> None:
+    book.write(*("many" for _ in range(BATCH)))
+    assert book.seal() == BATCH
+    book.tamper(FORGED.replace("(4, now() - interval '1 hour'", "(2000, now() - interval '1 hour'"))
+    assert book.seal() == 1
+    assert book.fault() == (2000, 4, "slipped-in")
+
+
+def test_a_row_that_no_seal_will_take_is_found_also_if_it_says_it_is_to_come(book: Book) -> None:
+    book.tamper("alter table audit_events alter id restart with 20000")
+    book.write("G")
+    assert book.seal() == 1
+    book.tamper(FORGED.replace("now() - interval '1 hour'", "now() + interval '1 year'"))
+    assert book.seal() == 0
+    assert book.fault() == (4, None, "not-sealed")
+
+
+def test_a_head_that_was_noted_is_met_again_when_the_chain_has_grown(book: Book) -> None:
+    noted = book.verify().head
+    book.write("G")
+    book.seal()
+    assert (book.verify(noted).ok, book.fault("0" * 64)) == (True, (None, None, "head-missing"))
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        ("truncate audit_events, audit_seals",),
+        ("delete from audit_seals where number = 2", "delete from audit_events where id > 3"),
+        ("update audit_events set subject = 'Z' where id = 6", "truncate audit_seals"),
+    ],
+)
+def test_a_head_that_was_noted_tells_what_was_taken_away_though_the_rest_is_whole(
+    taken: tuple[str, ...], book: Book
+) -> None:
+    noted = book.verify().head
+    book.tamper(*taken)
+    book.write("G")
+    book.seal()
+    assert book.verify().ok
+    assert book.fault(noted) == (None, None, "head-missing")
 
 
 def test_a_row_that_is_committed_after_a_later_one_is_sealed_too(book: Book) -> None:

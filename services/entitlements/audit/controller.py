@@ -18,6 +18,9 @@ def list_audit_events(
 ) -> EventList:
     """Who did what to which thing, oldest first: ids and codes only, never names or free text. Nothing here is ever
     changed; `GET /v1/audit-events/verify` proves it.
+
+    Acts are numbered as they begin and show as they are done, so one may show after a later one: who follows a trail
+    asks again for what is `after` a minute before the last event that was seen.
     """
     rows, more = cut(found, query.limit)
     cursor = cursors_of(request).dump(scope_of(query), rows[-1].id) if more else None
@@ -29,8 +32,8 @@ def list_audit_events(
 def verify_audit_events(verdict: Verified) -> Verdict:
     """Goes through the hash chain of a trail: `ok`, or the first event that is not as it was sealed.
 
-    Events are sealed within seconds. `head` is the chain's last hash: who notes it elsewhere can tell later whether
-    the whole chain was rewritten. More than some hundred thousand events take longer than a request may: the command
-    `tickgate audit verify` goes through any number.
+    Events are sealed within seconds. `head` is the chain's last hash: who notes it elsewhere and sends it later is
+    told whether what it stood for was taken away or rewritten. More than some hundred thousand events take longer
+    than a request may: the command `tickgate audit verify` goes through any number.
     """
     return verdict

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from services.entitlements.audit.schemas import AuditQuery, TrailQuery
+from services.entitlements.audit.schemas import AuditQuery, ProofQuery
 from services.entitlements.audit.source import OWNERS, TrailSource
 from services.entitlements.database import trail
 from shared.audit import EventOut, EventsQuery, page
@@ -31,10 +31,10 @@ async def _found(query: Annotated[AuditQuery, Query()], request: Request) -> Seq
     return await asyncio.to_thread(_own_page, request.app.state.database, wanted)
 
 
-async def _verdict(query: Annotated[TrailQuery, Query()], request: Request) -> Verdict:
+async def _verdict(query: Annotated[ProofQuery, Query()], request: Request) -> Verdict:
     if query.trail in OWNERS:
-        return await TrailSource(request.app.state.neighbours).verify(query.trail)
-    return await asyncio.to_thread(_own_verdict, request.app.state.database)
+        return await TrailSource(request.app.state.neighbours).verify(query.trail, query.head)
+    return await asyncio.to_thread(_own_verdict, request.app.state.database, query.head)
 
 
 def _own_page(database: Database, query: EventsQuery) -> Sequence[EventOut]:
@@ -42,9 +42,9 @@ def _own_page(database: Database, query: EventsQuery) -> Sequence[EventOut]:
         return page(session, trail.events, query)
 
 
-def _own_verdict(database: Database) -> Verdict:
+def _own_verdict(database: Database, head: str | None) -> Verdict:
     with database.transaction() as session:
-        return verify(session, trail)
+        return verify(session, trail, head)
 
 
 Found = Annotated[Sequence[EventOut], Depends(_found)]

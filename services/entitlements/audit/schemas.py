@@ -6,6 +6,7 @@ from pydantic import Field
 
 from shared.audit import EventOut, Name, Number
 from shared.pagination import Page
+from shared.seals import Head
 from shared.wire import Instant, Output, Query
 
 TrailName = Literal["entitlements", "catalog", "gateway"]
@@ -16,6 +17,14 @@ class TrailQuery(Query):
     """Which trail."""
 
     trail: TrailName = Field(default="entitlements", description=WHICH)
+
+
+class ProofQuery(TrailQuery):
+    """What is to be proved."""
+
+    head: Head | None = Field(
+        default=None, description="A `head` of this trail that was noted before: has what it stood for been kept?"
+    )
 
 
 class AuditQuery(Page):

@@ -26,7 +26,8 @@ class TrailSource:
         answer = await self._neighbours[OWNERS[trail]].get(PATH, asked)
         return EVENTS.validate_json(answer.body)
 
-    async def verify(self, trail: str) -> Verdict:
-        """Whether it is as it was written."""
-        answer = await self._neighbours[OWNERS[trail]].get(f"{PATH}/verify")
+    async def verify(self, trail: str, head: str | None) -> Verdict:
+        """Whether it is as it was written, and this head is met."""
+        asked = urlencode({} if head is None else {"head": head})
+        answer = await self._neighbours[OWNERS[trail]].get(f"{PATH}/verify", asked)
         return Verdict.model_validate_json(answer.body)

@@ -35,6 +35,9 @@ def test_the_neighbours_trails_are_read_here_too(http: Http) -> None:
 
 def test_a_trail_that_nobody_touched_is_verified(http: Http) -> None:
     told = http("GET", "/v1/audit-events/verify").json()
+    missed = http("GET", f"/v1/audit-events/verify?head={'0' * 64}").json()
+    assert (missed["ok"], missed["broken"]["why"]) == (False, "head-missing")
+    assert http("GET", "/v1/audit-events/verify?head=x").status_code == 422
     assert (told["ok"], told["broken"]) == (True, None)
 
 
