@@ -14,6 +14,7 @@ from shared.errors import OUT_OF_REACH, Problem, TemporarilyUnavailable, problem
 from shared.principal import Principal
 
 PATH = "/v1/decisions"
+MOST_LOST = 2  # a second each, for which a lock is waited
 
 
 class BulkDecisionService:
@@ -30,8 +31,18 @@ class BulkDecisionService:
         self._decisions = decisions
 
     def decide(self, decisions: Decisions, by: Principal) -> list[Decided]:
-        """A result for each outcome, in their order; what keeps one from being given keeps no other."""
-        return [self._decide_one(decisions, number, by) for number in range(len(decisions.decisions))]
+        """A result for each outcome, in their order; what keeps one from being given keeps no other.
+
+        But when the database was too busy for two, it is not asked about the rest, each of which would wait as long.
+        """
+        results: list[Decided] = []
+        for number, verdict in enumerate(decisions.decisions):
+            lost = [result for result in results if result.status == TemporarilyUnavailable.status]
+            if len(lost) < MOST_LOST:
+                results.append(self._decide_one(decisions, number, by))
+            else:
+                results.append(_failed(verdict, TemporarilyUnavailable()))
+        return results
 
     def _decide_one(self, decisions: Decisions, number: int, by: Principal) -> Decided:
         verdict = decisions.decisions[number]

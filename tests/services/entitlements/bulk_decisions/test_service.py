@@ -1,13 +1,14 @@
 """Deciding many at once: each by itself, in order, under the same rules."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from services.entitlements.bulk_decisions.schemas import Decided, Decisions
 from services.entitlements.bulk_decisions.service import BulkDecisionService
@@ -34,7 +35,7 @@ def ask(database: Database, *frequencies: str, by: Any = None) -> UUID:
         return Desk(session).ask(*frequencies, by=by or person()).id
 
 
-def bulk(database: Database, *verdicts: tuple[UUID, str, dict[str, Any]], by: Any = OPS) -> list[Decided]:
+def bulk(database: "Database | Busy", *verdicts: tuple[UUID, str, dict[str, Any]], by: Any = OPS) -> list[Decided]:
     decisions = [{"request": request, "frequency": frequency, **how} for request, frequency, how in verdicts]
     wanted = Decisions.model_validate({"decisions": decisions, "note": "Checked."})
     return BulkDecisionService(database.transaction, DatabaseClock()).decide(wanted, by)
@@ -87,26 +88,36 @@ def test_a_lost_race_is_already_decided_item_by_item(database: Database) -> None
         assert told == [(200, None)] + [(409, "already-decided")] * (len(DECIDERS) - 1)
 
 
-def test_what_the_database_is_too_busy_for_is_said_of_that_item_alone(database: Database) -> None:
-    first, second = ask(database, "1d"), ask(database, "1d")
+class Busy:
+    """A database that is out of reach that many times."""
 
-    class Busy(Database):
-        """Is out of reach once."""
+    def __init__(self, database: Database, times: int) -> None:
+        self._database, self._times, self.tried = database, times, 0
 
-        def __init__(self) -> None:
-            self.tried = 0
+    def transaction(self) -> AbstractContextManager[Session]:
+        """A transaction, or trouble."""
+        self.tried += 1
+        if self.tried <= self._times:
+            raise OperationalError("select", {}, Exception("busy"))
+        return self._database.transaction()
 
-        def transaction(self) -> Any:
-            """The real one, after the first time."""
-            self.tried += 1
-            if self.tried == 1:
-                raise OperationalError("select", {}, Exception("busy"))
-            return database.transaction()
 
-    assert codes(bulk(Busy(), (first, "1d", APPROVE), (second, "1d", APPROVE))) == [
-        (503, "temporarily-unavailable"),
-        (200, None),
-    ]
+BUSY, DONE = (503, "temporarily-unavailable"), (200, None)
+
+
+@pytest.mark.parametrize(
+    ("times", "told", "tried"),
+    [
+        (1, [BUSY, DONE, DONE, DONE], 4),
+        (2, [BUSY, BUSY, BUSY, BUSY], 2),  # the rest would wait as long, each for itself
+    ],
+)
+def test_what_the_database_is_too_busy_for_is_said_of_that_item_and_after_two_of_the_rest(
+    database: Database, times: int, told: list[tuple[int, str | None]], tried: int
+) -> None:
+    busy = Busy(database, times)
+    items = [(ask(database, "1d"), "1d", APPROVE) for _ in range(4)]
+    assert (codes(bulk(busy, *items)), busy.tried) == (told, tried)
 
 
 @pytest.mark.parametrize(
