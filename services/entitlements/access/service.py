@@ -92,7 +92,8 @@ class AccessService:
         for trial in (False, True):
             traces = self._rules.predict(query.account, cells, role=role, trial=trial)
             for cell in cells:
-                if changes(told, STATUS[traces[cell].outcome], full=full):
+                outcome = STATUS[traces[cell].outcome]
+                if changes(told, outcome, full=full) and not (trial and outcome == "refused"):
                     return Asking(cell[1], trial=trial)
         return None
 

@@ -26,7 +26,8 @@ class UsageRepository:
 
     def raise_to(self, readings: Iterable[Reading]) -> None:
         """Write counts down; none ever becomes smaller."""
-        unique = {tuple(getattr(reading, name) for name in KEY): reading.model_dump() for reading in readings}
+        by_size = sorted(readings, key=lambda reading: (reading.rows, reading.last_read_at))
+        unique = {tuple(getattr(reading, name) for name in KEY): reading.model_dump() for reading in by_size}
         if not unique:
             return
         # in the order of the key: so two reports at once do not wait for each other in a circle

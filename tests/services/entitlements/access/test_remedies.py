@@ -306,6 +306,13 @@ def test_where_a_trial_alone_changes_the_state_the_remedy_is_a_trial(
     assert desk.may().state == "active"
 
 
+def test_a_trial_that_the_rules_refuse_is_no_remedy(desk: Desk, clock: SetClock) -> None:
+    desk.ask("1d", trial=True)
+    clock.at += 14 * DAY
+    as_much_as_may_wait(desk)
+    assert told(desk, "1d") == told(desk, None, ["1d"]) == ("trial-ended", None)
+
+
 def test_what_would_be_told_again_of_another_frequency_is_no_remedy(desk: Desk, clock: SetClock) -> None:
     desk.refuse(desk.ask("1h").id)
     with_rule(desk, "refuse", frequencies=["1d"])

@@ -44,7 +44,7 @@ def test_the_card_tells_what_is_read_of_what_is_held(desk: Desk, clock: SetClock
 def test_a_report_again_or_an_older_one_later_changes_nothing(desk: Desk, clock: SetClock) -> None:
     desk.give("1d")
     for rows in (5, 9, 9, 5):
-        tell(desk, reading(rows), reading(rows))
+        tell(desk, reading(rows), reading(rows), reading(rows - 4))
     [read] = UsageRepository(desk.session).of_what_is_held(QUANT.account_id, clock.at)
     assert read["rows"] == 9
 
