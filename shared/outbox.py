@@ -38,8 +38,8 @@ from shared.ids import new_id
 
 logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=10)
-PASSING = ("08", "40", "53", "55P03", "57P")  # SQLSTATEs: connection, rollback, resources, lock timeout, operator
-SLOW, SLOW_AT_MOST = "57014", timedelta(hours=1)
+PASSING = ("08", "40", "53", "55P03", "57P", "58")  # SQLSTATEs: connection, rollback, resources, locks, stop, system
+SLOW, SLOW_AT_MOST = "57014", timedelta(days=1)
 SPREAD = timedelta(seconds=2)  # for each attempt; what was at work beside an event that kills is not so again
 MAX_ATTEMPTS = 5
 SOONEST, LATEST = timedelta(seconds=1), timedelta(seconds=10)  # after the database was out of reach
@@ -145,7 +145,7 @@ def deliver(database: Database, table: Table, tasks: Mapping[str, Task], event_i
     """Act on one event, unless it was already; a failure is recorded and tried again, at most five times in all.
 
     That the database is out of reach, or too busy, is no failure of the event: it waits, and no attempt is counted. A
-    statement that takes too long may be either's fault: for an hour it is taken for the database's.
+    statement that takes too long may be either's fault: for a day it is taken for the database's.
     """
     with database.transaction() as session:
         event = _claim(session, table, tasks, event_id)

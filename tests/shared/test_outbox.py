@@ -385,8 +385,9 @@ def raising(code: str) -> Handler:
     [
         ("53100", 120, ("pending", 0)),  # the disk is full
         ("40P01", 120, ("pending", 0)),  # a deadlock
-        ("57014", 58, ("pending", 0)),  # too slow, which the database may be
-        ("57014", 62, ("dead", MAX_ATTEMPTS)),  # too slow for an hour: the event is
+        ("58030", 9999, ("pending", 0)),  # the disk fails
+        ("57014", 24 * 60 - 2, ("pending", 0)),  # too slow, which the database may be
+        ("57014", 24 * 60 + 2, ("dead", MAX_ATTEMPTS)),  # too slow for a day: the event is
         ("54000", 0, ("dead", MAX_ATTEMPTS)),  # too much in one statement
         ("55000", 0, ("dead", MAX_ATTEMPTS)),  # not in this state
     ],
