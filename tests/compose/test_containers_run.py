@@ -1,6 +1,7 @@
 """`make compose-test`: the containers built, brought up, told the story, restarted under load, and taken down."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -148,8 +149,12 @@ def test_5_two_replicas_of_a_service_share_the_work(running: tuple[Project, dict
     assert len(containers.compose("ps", "-q", "pricing").split()) == 2
     headers = {"X-API-Key": keys["quant"]}
 
+    def ask(_: int) -> int:
+        return httpx.get(f"{containers.url}/v1/datasets/BTC/coverage", headers=headers).status_code
+
     def both_served() -> bool:
-        assert httpx.get(f"{containers.url}/v1/datasets/BTC/coverage", headers=headers).status_code == 200
+        with ThreadPoolExecutor(8) as at_once:  # one after the other, all would come by one connection that is kept
+            assert set(at_once.map(ask, range(8))) == {200}
         logs = containers.compose("logs", "--no-color", "--tail=20", "pricing").splitlines()
         return len({line.split("|")[0] for line in logs if "/v1/datasets/BTC/coverage" in line}) == 2
 
