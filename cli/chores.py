@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -43,7 +43,7 @@ from shared.clock import DatabaseClock
 from shared.coherence.owner import settle
 from shared.database import Database
 from shared.module import Module
-from shared.seals import verify
+from shared.seals import HEAD, verify
 from shared.wire import Line
 
 chores = typer.Typer(add_completion=False)
@@ -60,7 +60,6 @@ Heads = Annotated[
     list[str] | None,
     typer.Option("--head", metavar="TRAIL=HEAD", help="A head that was noted before, which has to be met again."),
 ]
-HEAD = re.compile("[0-9a-f]{64}")
 console = Console(highlight=False)
 T = TypeVar("T")
 SHOWN = {"id", "name", "role"}
@@ -217,9 +216,9 @@ def verify_audit(heads: Heads = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _noted(heads: Iterable[str], trails: Iterable[str]) -> dict[str, str]:
+def _noted(heads: Sequence[str], trails: Sequence[str]) -> dict[str, str]:
     noted = dict(head.split("=", 1) for head in heads if "=" in head)
-    if len(noted) < len(list(heads)) or not all(trail in trails and HEAD.fullmatch(noted[trail]) for trail in noted):
+    if len(noted) < len(heads) or not all(trail in trails and re.fullmatch(HEAD, noted[trail]) for trail in noted):
         raise typer.BadParameter(f"TRAIL=HEAD, one for each of {', '.join(trails)} at most, as `audit verify` told it")
     return noted
 

@@ -32,7 +32,8 @@ LOOK_BACK = 10_000  # ids: so many are not taken while one transaction is open
 OPEN_FOR = timedelta(minutes=1)  # longer no transaction of ours is open
 START = bytes(32)
 BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
-Head = Annotated[str, Field(pattern="^[0-9a-f]{64}$", examples=["5d" * 32])]
+HEAD = "^[0-9a-f]{64}$"
+Head = Annotated[str, Field(pattern=HEAD, examples=["5d" * 32])]
 logger = structlog.get_logger(__name__)
 
 
@@ -137,7 +138,7 @@ def verify(session: Session, trail: Trail, head: str | None = None) -> Verdict:
             return Verdict(ok=False, events=count, unsealed=0, head=_head(before), broken=broken)
         count, before, is_met = count + len(sealed.ids), sealed, is_met or _head(sealed) == head
         reach = reach.with_(sealed)
-    unsealed, stray = _unsealed(session, trail, before)
+    unsealed, stray = _unsealed(session, trail, reach.last_id)
     broken = None if is_met else Broken(event=None, seal=None, why="head-missing")
     if stray is not None:
         broken = Broken(event=stray, seal=None, why="not-sealed")
@@ -190,9 +191,9 @@ def _fault(sealed: Row[Any], before: Row[Any] | None, rows: Mapping[int, Row[Any
     return None
 
 
-def _unsealed(session: Session, trail: Trail, last: Row[Any] | None) -> tuple[int, int | None]:
+def _unsealed(session: Session, trail: Trail, last_id: int) -> tuple[int, int | None]:
     """How many rows no seal covers, and the first of them that one should."""
-    events, last_id = trail.events.c, last.last_id if last else 0
+    events = trail.events.c
     is_late = (events.at < func.clock_timestamp() - OPEN_FOR) | (events.id <= last_id - LOOK_BACK)
     due = (events.id < last_id) & is_late
     found = select(func.count(), func.min(events.id).filter(due))

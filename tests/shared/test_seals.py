@@ -168,13 +168,15 @@ def test_a_seal_before_the_first_hides_no_row(number: int, book: Book) -> None:
     assert book.fault() == (None, number, "seal-changed")
 
 
-def test_a_seal_that_says_it_is_older_lets_no_row_slip_in(book: Book) -> None:
+@pytest.mark.parametrize("last_id", [7, 0])
+def test_a_seal_that_says_it_is_older_lets_no_row_slip_in(last_id: int, book: Book) -> None:
     with book.database.transaction() as session:
         last = session.execute(select(trail.seals).order_by(trail.seals.c.number.desc()).limit(1)).one()
-        empty = {"number": 3, "at": last.at - timedelta(days=1), "last_id": last.last_id, "ids": [], "digests": []}
+        empty = {"number": 3, "at": last.at - timedelta(days=1), "last_id": last_id, "ids": [], "digests": []}
         empty |= {"prev_hash": last.hash}
         session.execute(insert(trail.seals).values(**empty, hash=_hash(empty)))
     book.tamper(FORGED)
+    assert book.fault() == (4, None, "not-sealed")
     assert book.seal() == 1
     assert book.fault() == (4, 4, "slipped-in")
 
@@ -279,7 +281,7 @@ def test_a_trail_that_does_not_fit_into_memory_is_gone_through_once_and_not_once
     book.tamper(*LONG)
     with book.database.transaction() as session:  # statements end after 1.2 s
         session.execute(text("set local work_mem = '64kB'"))
-        assert (seal(session, trail), _unsealed(session, trail, None)) == (0, (0, None))
+        assert (seal(session, trail), _unsealed(session, trail, 0)) == (0, (0, None))
         with pytest.raises(OperationalError, match="timeout"):  # the control
             session.execute(text(NOT_IN))
         session.rollback()

@@ -54,10 +54,9 @@ def _is_true(type_: str, grant: Grant, now: datetime) -> bool:
     A beginning, or an end to come, that was due before the grant ended as foreseen is told late.
     """
     end = end_of(grant)
-    is_over = end is not None and (closed_at(grant, now), status_of(grant, now)) == end
-    if type_ == ENDED:
-        return is_over
-    return status_of(grant, now) in OPEN or (is_over and end is not None and grant.starts_at < end[0])
+    if end is not None and (closed_at(grant, now), status_of(grant, now)) == end:
+        return type_ == ENDED or grant.starts_at < end[0]
+    return type_ != ENDED and status_of(grant, now) in OPEN
 
 
 def _told(type_: str, grant: Grant, now: datetime) -> dict[str, Any]:

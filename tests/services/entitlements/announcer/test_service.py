@@ -184,13 +184,8 @@ def test_what_was_due_while_the_scheduler_was_stopped_is_told_once_however_it_en
     clock.at = T0 + 21 * DAY
     for _ in range(2):
         desk.announce()
-    revoked = len(desk.told("grant.revoked"))
-    assert {**said(desk), "grant.revoked": revoked} == {
-        "grant.started": 1,
-        "grant.ending": 2,
-        "grant.ended": 1,
-        "grant.revoked": revoked,
-    }
+    told = said(desk)
+    assert [told[type_] for type_ in ("grant.started", "grant.ending", "grant.ended")] == [1, 2, 1]
 
 
 def test_what_is_late_is_still_told_where_a_revocation_was_planned_and_called_off(desk: Desk, clock: SetClock) -> None:
