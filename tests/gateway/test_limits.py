@@ -194,6 +194,7 @@ def call_all(url: str, key: str, times: int) -> list[httpx.Response]:
         return [client.get("/v1/me") for _ in range(times)]
 
 
+@pytest.mark.undisturbed
 def test_without_redis_each_replica_counts_alone_and_nothing_waits(
     told: GatewaySettings, gateway: Running, away: str
 ) -> None:
